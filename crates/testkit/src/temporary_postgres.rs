@@ -27,7 +27,10 @@ pub struct Options {
 
 impl Options {
     /// Whether a commit reaches the disk before it is answered. Off unless asked
-    /// for: most tests look at what is answered, not at what survives.
+    /// for: most tests look at what is answered, not at what survives. Then even
+    /// [`TemporaryPostgres::kill`] loses the last commits, except those whose
+    /// transaction set `synchronous_commit` itself: they survive the processes,
+    /// though not the machine.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;

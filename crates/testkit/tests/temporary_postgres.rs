@@ -137,7 +137,7 @@ fn names_are_compared_as_unicode_and_a_wrong_password_is_refused() {
 
 #[test]
 fn the_data_and_the_address_outlive_every_kind_of_stop() {
-    let cluster = TemporaryPostgres::start();
+    let cluster = TemporaryPostgres::options().durable(true).start();
     let url = cluster.create_database();
     answers(&url, "CREATE TABLE t (id int)");
 
@@ -156,6 +156,19 @@ fn the_data_and_the_address_outlive_every_kind_of_stop() {
 
     assert_eq!(answers(&url, "SELECT count(*) FROM t"), "3");
     assert!(cluster.log_file().exists());
+}
+
+#[test]
+fn a_commit_that_asks_for_it_survives_a_kill_without_durability() {
+    let cluster = TemporaryPostgres::start();
+    let url = cluster.create_database();
+    answers(
+        &url,
+        "BEGIN; SET LOCAL synchronous_commit = on; CREATE TABLE t AS SELECT 1 AS id; COMMIT",
+    );
+    cluster.kill();
+    cluster.start_again();
+    assert_eq!(answers(&url, "SELECT id FROM t"), "1");
 }
 
 #[test]
