@@ -1,0 +1,80 @@
+//! What is stored of a key's text: its SHA-256.
+//!
+//! The text holds 190 random bits, so neither salt nor a slow function would add anything: there is no list of
+//! likely keys to hash in advance.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+/// SHA-256 of a key's whole text (FIPS 180-4). Compared in constant time; never shown.
+#[derive(Clone, Copy)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `text`, which may be anything that somebody presented as a key.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// Takes a digest back from a database.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes, for the column that stores them.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_sha_256() {
+        // FIPS 180-4, the example "abc".
+        let expected = [
+            0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae,
+            0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61,
+            0xf2, 0x00, 0x15, 0xad,
+        ];
+        assert_eq!(Digest::of("abc").as_bytes(), &expected);
+        assert_eq!(Digest::of("abc"), Digest::from_bytes(expected));
+    }
+
+    #[test]
+    fn one_bit_makes_another_digest() {
+        let mut bytes = *Digest::of("abc").as_bytes();
+        bytes[31] ^= 1;
+        assert_ne!(Digest::of("abc"), Digest::from_bytes(bytes));
+    }
+
+    #[test]
+    fn it_is_not_shown_when_debugged() {
+        assert_eq!(format!("{:?}", Digest::of("abc")), "Digest(…)");
+    }
+}

@@ -1,0 +1,196 @@
+//! The record of a key: everything about it but its text.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::digest::Digest;
+use crate::identifier::{KeyId, KeyspaceName, UserId};
+use crate::keyspace::Keyspace;
+use crate::lifecycle::Lifecycle;
+use crate::permission::Grants;
+use crate::text::{Description, KeyName};
+use crate::timestamp::Timestamp;
+
+/// A key, without its text and without its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its public id.
+    pub id: KeyId,
+    /// The keyspace it belongs to.
+    pub keyspace: KeyspaceName,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What its owner calls it.
+    pub name: KeyName,
+    /// What its owner says about it.
+    pub description: Option<Description>,
+    /// The first 8 characters of its text, for people to recognise it by. Not unique.
+    pub prefix: String,
+    /// The last 8 characters of its text, for people to recognise it by. Not unique.
+    pub postfix: String,
+    /// Where it stands.
+    pub lifecycle: Lifecycle,
+    /// What it may do, in the numbers of its keyspace's catalogue.
+    pub grants: Grants,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When anything but its use changed last.
+    pub updated_at: Timestamp,
+    /// When it was used last, written with a delay.
+    pub last_used_at: Option<Timestamp>,
+    /// From when on it is expired.
+    pub expires_at: Option<Timestamp>,
+    /// What a program attached to it.
+    pub metadata: Metadata,
+}
+
+impl ApiKey {
+    /// Whether it is expired at `now`; `now = expires_at` is (CONTRACT §3).
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
+}
+
+/// A key with what belongs to it: what a store answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The key.
+    pub key: ApiKey,
+    /// What is stored of its text.
+    pub digest: Digest,
+    /// Its keyspace, whose catalogue gives its grants their names.
+    pub keyspace: Arc<Keyspace>,
+}
+
+/// A JSON object that a program attached to a key: at most 4 KiB as compact JSON, kept as that text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata(String);
+
+/// Why metadata was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// Over the bound.
+    #[error("must be at most {max} bytes as compact JSON, and is {found}")]
+    TooLarge {
+        /// The bound, in bytes.
+        max: usize,
+        /// How large it was, in bytes.
+        found: usize,
+    },
+    /// A name or a text in it holds NUL.
+    #[error("must not hold the character NUL")]
+    Nul,
+    /// It is no JSON object.
+    #[error("must be a JSON object")]
+    NoObject,
+}
+
+impl Metadata {
+    /// The greatest size as compact JSON, in bytes.
+    pub const MAX_BYTES: usize = 4096;
+
+    /// No metadata: the empty object.
+    pub fn empty() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// Takes an object that keeps the bounds.
+    ///
+    /// # Errors
+    /// [`MetadataError`], which says what is wrong.
+    pub fn new(object: &Map<String, Value>) -> Result<Self, MetadataError> {
+        let has_nul = |(name, value): (&String, &Value)| name.contains('\0') || holds_nul(value);
+        if object.iter().any(has_nul) {
+            return Err(MetadataError::Nul);
+        }
+        // infallible: a map of JSON values with text names is JSON
+        let text = serde_json::to_string(object).expect("JSON values are written as JSON");
+        if text.len() > Self::MAX_BYTES {
+            return Err(MetadataError::TooLarge {
+                max: Self::MAX_BYTES,
+                found: text.len(),
+            });
+        }
+        Ok(Self(text))
+    }
+
+    /// Takes the text back that [`Self::as_json`] gave.
+    ///
+    /// # Errors
+    /// [`MetadataError::NoObject`] where it is none: a damaged row.
+    pub fn from_json(text: String) -> Result<Self, MetadataError> {
+        match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+            Ok(_) if text.starts_with('{') => Ok(Self(text)),
+            _ => Err(MetadataError::NoObject),
+        }
+    }
+
+    /// The object as compact JSON.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// The object as a value.
+    pub fn to_value(&self) -> Value {
+        // infallible: both constructors checked it
+        serde_json::from_str(&self.0).expect("metadata is JSON")
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(object) => object
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn metadata(value: &Value) -> Result<Metadata, MetadataError> {
+        Metadata::new(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn four_kibibytes_fit_and_no_more() {
+        assert!(metadata(&json!({"a": "x".repeat(4096 - 8)})).is_ok());
+        let found = metadata(&json!({"a": "x".repeat(4096 - 7)}));
+        assert_eq!(
+            found,
+            Err(MetadataError::TooLarge {
+                max: 4096,
+                found: 4097
+            })
+        );
+    }
+
+    #[test]
+    fn nul_is_refused_however_deep() {
+        for value in [
+            json!({"\0": 1}),
+            json!({"a": "\0"}),
+            json!({"a": [{"b": ["\0"]}]}),
+            json!({"a": {"\0": 1}}),
+        ] {
+            assert_eq!(metadata(&value), Err(MetadataError::Nul));
+        }
+    }
+
+    #[test]
+    fn a_damaged_row_is_noticed() {
+        for text in ["", "[]", "{", "null"] {
+            assert_eq!(
+                Metadata::from_json(text.to_owned()),
+                Err(MetadataError::NoObject)
+            );
+        }
+    }
+}
