@@ -1,0 +1,172 @@
+//! Where Keywright keeps what it knows: one trait of domain types, and two stores behind it.
+//!
+//! Every change is one transaction that holds the change itself, its audit entry and, where it changes an earlier
+//! answer, its row in the change log. I1: once a method here has answered `Ok`, the change survives kill -9 and
+//! power loss.
+
+mod error;
+pub mod postgres;
+mod query;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use keywright_core::audit::{AuditEntry, Attribution};
+use keywright_core::authority::{Caller, KeyEdit, Refusal};
+use keywright_core::digest::Digest;
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::key::KeyRecord;
+use keywright_core::key_text::TagKeys;
+use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
+use keywright_core::timestamp::Timestamp;
+
+pub use crate::error::{OpenError, StoreError};
+pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
+
+/// A user, as an administrator sees one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id from the identity provider.
+    pub id: UserId,
+    /// When the user was first seen.
+    pub created_at: Timestamp,
+    /// How many keys the user has, of every status.
+    pub api_keys: u64,
+}
+
+/// Which key is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySelector {
+    /// The one with this id.
+    Id(KeyId),
+    /// The one whose text has this digest.
+    Digest(Digest),
+}
+
+/// What became of an edit of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyEdited {
+    /// It is written; this is the key now.
+    Done(KeyRecord),
+    /// It held already; this is the key.
+    Unchanged(KeyRecord),
+    /// It was not made. A key that does not exist is refused as [`Refusal::NotFound`].
+    Refused(Refusal),
+}
+
+/// What became of the creation of a keyspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyspaceCreated {
+    /// It is written.
+    Done,
+    /// There is one of this name.
+    NameTaken,
+    /// Its prefix begins the prefix of this keyspace, or the other way round.
+    PrefixOverlaps(KeyspaceName),
+    /// There are as many as there may be: [`MAX_KEYSPACES`].
+    TooMany,
+}
+
+/// What became of an edit of a keyspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyspaceEdited {
+    /// It is so now, whether by this edit or already.
+    Done(Keyspace),
+    /// There is none of this name.
+    Missing,
+    /// It cannot be changed so.
+    Refused(KeyspaceRefusal),
+}
+
+/// How many keyspaces there may be: all of them are answered in one list.
+pub const MAX_KEYSPACES: usize = 1000;
+
+/// A database. Every method may fail with [`StoreError`]; after `Err` from a method that changes something, nothing
+/// of the change is there, unless the connection broke during the commit itself, when the outcome is unknown.
+///
+/// A change goes on to its end though the caller's future is dropped.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// All keyspaces, by name; at most [`MAX_KEYSPACES`].
+    async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError>;
+
+    /// The keyspace of this name, with the tag keys its keys are minted with.
+    async fn find_keyspace(&self, name: &KeyspaceName) -> Result<Option<(Keyspace, TagKeys)>, StoreError>;
+
+    /// Makes a keyspace.
+    async fn create_keyspace(
+        &self,
+        keyspace: Keyspace,
+        tag_keys: TagKeys,
+        by: Attribution,
+    ) -> Result<KeyspaceCreated, StoreError>;
+
+    /// Changes a keyspace by [`Keyspace::edited`].
+    async fn edit_keyspace(
+        &self,
+        name: KeyspaceName,
+        edit: KeyspaceEdit,
+        by: Attribution,
+    ) -> Result<KeyspaceEdited, StoreError>;
+
+    /// Makes a key, and its owner where they are not known yet.
+    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError>;
+
+    /// Makes a service key if there is none of any status; `false` where there was one. Of several nodes that ask
+    /// at once, one makes it.
+    async fn create_first_service_key(&self, record: KeyRecord, by: Attribution) -> Result<bool, StoreError>;
+
+    /// The key with this id.
+    async fn find_key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// The key whose text has this digest: one query.
+    async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// One page of a user's keys, newest first.
+    async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;
+
+    /// Changes a key by [`keywright_core::authority::edit`], asked under a lock on the key (and, for service keys,
+    /// on all of them) within the transaction that writes the result. Its time is `by.at`.
+    async fn edit_key(
+        &self,
+        which: KeySelector,
+        caller: Caller,
+        edit: KeyEdit,
+        by: Attribution,
+    ) -> Result<KeyEdited, StoreError>;
+
+    /// Notes when keys were used last; an earlier time than the one there is changes nothing.
+    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError>;
+
+    /// Sees to it that the user exists.
+    async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The user with this id. The reserved owner of service keys is not one.
+    async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
+
+    /// One page of users, newest first, without the reserved owner.
+    async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError>;
+
+    /// Deletes a user with all keys; `false` where there is none. The reserved owner is never deleted.
+    async fn delete_user(&self, id: UserId, by: Attribution) -> Result<bool, StoreError>;
+
+    /// One page of the audit log, newest first.
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError>;
+
+    /// Whether the database answers and takes changes.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// How many connections there are to read with, and how many of them nobody uses now.
+    fn connections(&self) -> Connections;
+
+    /// Finishes what has begun and closes the database.
+    async fn close(&self);
+}
+
+/// The connections of a store's pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// All of them.
+    pub open: u32,
+    /// Those that nobody uses.
+    pub idle: u32,
+}

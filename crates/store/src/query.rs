@@ -1,0 +1,81 @@
+//! What lists can be asked for: keyset pages, never an offset (DESIGN §3).
+
+use keywright_core::audit::{Action, ActorKind};
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::lifecycle::Status;
+use keywright_core::timestamp::Timestamp;
+use uuid::Uuid;
+
+/// A place in a list that is newest first: everything older than (`at`, `id`) comes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The time by which the list is ordered.
+    pub at: Timestamp,
+    /// The id that orders what has the same time.
+    pub id: Uuid,
+}
+
+/// A place in the list of users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPosition {
+    /// When the user was first seen.
+    pub at: Timestamp,
+    /// The id that orders what has the same time.
+    pub id: UserId,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries, at most as many as were asked for.
+    pub entries: Vec<T>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// Which keys to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// Whose.
+    pub user_id: UserId,
+    /// Only those in this state.
+    pub status: Option<Status>,
+    /// Only those of this keyspace.
+    pub keyspace: Option<KeyspaceName>,
+    /// After this place.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which users to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserQuery {
+    /// After this place.
+    pub after: Option<UserPosition>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which audit entries to list; filters must all hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only those about this key.
+    pub key_id: Option<KeyId>,
+    /// Only those about this user or a key of theirs.
+    pub user_id: Option<UserId>,
+    /// Only those by an actor of this kind.
+    pub actor_kind: Option<ActorKind>,
+    /// Only those by the actor of this id.
+    pub actor_id: Option<String>,
+    /// Only those about this action.
+    pub action: Option<Action>,
+    /// Only those from this moment on.
+    pub from: Option<Timestamp>,
+    /// Only those before this moment.
+    pub to: Option<Timestamp>,
+    /// After this place.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub limit: u32,
+}
