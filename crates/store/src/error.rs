@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why a method of a store failed. The text is for logs: it may name tables and must not reach a client.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or did not answer in time. The same call may succeed later.
     #[error("the database is not available: {0}")]
@@ -11,7 +11,7 @@ pub enum StoreError {
     /// The database answers but takes no changes: a read-only file or a full disk. Reading goes on.
     #[error("the database takes no changes: {0}")]
     NotWritable(String),
-    /// A row holds what no version of this program writes.
+    /// A row holds what no version of this program writes, or the file is no database.
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// Anything else: a defect of this program.
@@ -35,7 +35,9 @@ pub enum OpenError {
         lock: PathBuf,
     },
     /// A newer version of this program has migrated the database.
-    #[error("the database has schema {found}, and this version of keywright knows schemas up to {known}: run the newer keywright")]
+    #[error(
+        "the database has schema {found}, and this version of keywright knows schemas up to {known}: run the newer keywright"
+    )]
     NewerSchema {
         /// The newest migration in the database.
         found: i64,
@@ -51,7 +53,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The URL is none of a database.
-    #[error("the database URL is not understood: {0}; write sqlite:PATH or postgres://USER@HOST/NAME")]
+    #[error(
+        "the database URL is not understood: {0}; write sqlite:PATH or postgres://USER@HOST/NAME"
+    )]
     Url(String),
     /// A migration failed.
     #[error("the database could not be migrated: {0}")]

@@ -4,13 +4,15 @@
 //! answer, its row in the change log. I1: once a method here has answered `Ok`, the change survives kill -9 and
 //! power loss.
 
+mod catalogue_text;
 mod error;
+mod failure;
 pub mod postgres;
 mod query;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use keywright_core::audit::{AuditEntry, Attribution};
+use keywright_core::audit::{Attribution, AuditEntry};
 use keywright_core::authority::{Caller, KeyEdit, Refusal};
 use keywright_core::digest::Digest;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
@@ -90,7 +92,10 @@ pub trait Store: Send + Sync + 'static {
     async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError>;
 
     /// The keyspace of this name, with the tag keys its keys are minted with.
-    async fn find_keyspace(&self, name: &KeyspaceName) -> Result<Option<(Keyspace, TagKeys)>, StoreError>;
+    async fn find_keyspace(
+        &self,
+        name: &KeyspaceName,
+    ) -> Result<Option<(Keyspace, TagKeys)>, StoreError>;
 
     /// Makes a keyspace.
     async fn create_keyspace(
@@ -113,7 +118,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a service key if there is none of any status; `false` where there was one. Of several nodes that ask
     /// at once, one makes it.
-    async fn create_first_service_key(&self, record: KeyRecord, by: Attribution) -> Result<bool, StoreError>;
+    async fn create_first_service_key(
+        &self,
+        record: KeyRecord,
+        by: Attribution,
+    ) -> Result<bool, StoreError>;
 
     /// The key with this id.
     async fn find_key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError>;
@@ -160,6 +169,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finishes what has begun and closes the database.
     async fn close(&self);
+}
+
+/// How far a database's tables are, and how far this program knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersions {
+    /// The newest migration in the database; `None` where there is none at all.
+    pub applied: Option<i64>,
+    /// The newest migration that this program knows.
+    pub known: i64,
 }
 
 /// The connections of a store's pool.

@@ -1,1 +1,277 @@
-//! The store of a cluster.
+//! The store of a cluster: PostgreSQL, or a service that speaks its protocol.
+
+mod classification;
+mod connecting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywright_core::ambient::{Clock, Entropy};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgRow as Row};
+use sqlx::{Connection as _, PgConnection as Connection, Postgres as Db};
+use uuid::Uuid;
+
+use self::classification::{is_worth_another_try, meaning};
+use self::statements::{Built, Change, Invalidated, LogStamp, carry_out};
+use crate::failure::{Failure, timed_out};
+use crate::{OpenError, SchemaVersions, StoreError};
+
+/// Holds a row to the end of the transaction against every other change of it. (Not FOR UPDATE, which would also
+/// hold back whoever makes a key of that user or keyspace.)
+macro_rules! for_update {
+    () => {
+        " FOR NO KEY UPDATE"
+    };
+}
+
+#[allow(
+    clippy::duplicate_mod,
+    reason = "compiled once for each driver, so that each has its real types"
+)]
+#[path = "statements/mod.rs"]
+mod statements;
+
+type ThisStore = PostgresStore;
+
+const NAME: &str = "postgres";
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "keys",
+    include_str!("../migrations/postgres/0001_keys.sql"),
+)];
+
+const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";
+/// One statement, so that the row of `cluster` is held for no round trip but the commit's own.
+const APPEND: &str = "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 RETURNING last_seq), \
+     appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
+         SELECT last_seq, $1, $2, $3, $4, $5, $6 FROM bumped RETURNING seq) \
+     SELECT seq, CAST(pg_notify('keywright_changes', CAST(seq AS TEXT)) AS TEXT) FROM appended";
+/// Locks the rows in the order of ids, as everybody does, whatever the planner thinks of.
+const USE: &str = "WITH used AS MATERIALIZED (SELECT k.id, u.at FROM api_keys k \
+         JOIN unnest(CAST($1 AS UUID[]), CAST($2 AS BIGINT[])) AS u (id, at) ON u.id = k.id \
+         WHERE k.last_used_at IS NULL OR k.last_used_at < u.at ORDER BY k.id FOR NO KEY UPDATE OF k) \
+     UPDATE api_keys k SET last_used_at = used.at FROM used \
+     WHERE k.id = used.id AND (k.last_used_at IS NULL OR k.last_used_at < used.at)";
+const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
+     FROM cluster WHERE id = 1";
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, USE, HEALTH];
+
+/// How a transaction begins, in one round trip with its settings. I1: whatever the server's own setting is, a
+/// commit is on its disk before it is answered. A process that is stopped in the middle must not stop the others
+/// for long: the server ends its transaction before those who wait for its locks give up.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on; \
+     SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '5s'";
+/// For what may be lost with the machine.
+const BEGIN_RELAXED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off; \
+     SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '5s'";
+
+/// How often a transaction is begun that the database rolled back for another's sake.
+const TRIES: u32 = 5;
+
+/// How a PostgreSQL database is used.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many connections there are at most.
+    pub max_connections: u32,
+    /// How long to wait for a connection, a new one included.
+    pub patience: Duration,
+    /// How long one statement may take, by the server's clock; whoever waits for it gives up a second later.
+    pub statement_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            patience: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A PostgreSQL database, shared with other nodes.
+pub struct PostgresStore {
+    primary: Primary,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// How long one reading may take.
+    patience: Duration,
+}
+
+/// The connections to the server that takes changes.
+#[derive(Clone)]
+struct Primary {
+    pool: PgPool,
+    /// How long one transaction may take before nobody waits for it any longer.
+    patience: Duration,
+}
+
+impl PostgresStore {
+    /// Connects to the database at `url` (`postgres://USER:PASSWORD@HOST/NAME`), and makes what is missing in it:
+    /// tables, built-in keyspaces. Of several nodes that do so at once, each finds it done.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`] where the URL is not understood; [`OpenError::NewerSchema`] and [`OpenError::Migration`]
+    /// about the tables; [`OpenError::Store`] where the server does not answer in time, refuses, or is a standby.
+    pub async fn connect(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let address = connecting::address(url)?;
+        let mut connection = connecting::connect(&address, options.patience).await?;
+        statements::prepare_database(&mut connection).await?;
+        let built = Built::new(clock.now(), &*entropy)?;
+        transaction(&mut connection, &built, &[0; 16])
+            .await
+            .map_err(|failure| OpenError::Store(meaning(failure)))?;
+        // Nothing waits in it: there is nothing that closing could lose.
+        let _ = connection.close().await;
+
+        let patience = options.statement_timeout + Duration::from_secs(1);
+        let pool = connecting::pool(address, &options);
+        Ok(Self {
+            primary: Primary {
+                pool,
+                patience: 2 * patience,
+            },
+            clock,
+            entropy,
+            patience,
+        })
+    }
+
+    /// How far the tables of the database at `url` are. Changes nothing, and may be asked while servers run.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`] and [`OpenError::Store`], as for [`Self::connect`].
+    pub async fn schema_versions(url: &str) -> Result<SchemaVersions, OpenError> {
+        let address = connecting::address(url)?;
+        let mut connection = connecting::connect(&address, Options::default().patience).await?;
+        let versions = statements::applied_and_known(&mut connection).await;
+        let _ = connection.close().await;
+        versions
+    }
+
+    async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
+        self.primary
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| meaning(error.into()))
+    }
+
+    async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, StoreError> {
+        let mut nonce = [0; 16];
+        self.entropy
+            .fill(&mut nonce)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let primary = self.primary.clone();
+        // A task of its own: a caller that goes away cancels nothing.
+        let written = tokio::spawn(async move { primary.write(&change, &nonce).await }).await;
+        written.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
+    }
+
+    fn pool(&self) -> &PgPool {
+        &self.primary.pool
+    }
+
+    async fn check_health(&self) -> Result<(), StoreError> {
+        let mut connection = self.read().await?;
+        let asked = sqlx::query_scalar(HEALTH).fetch_one(&mut *connection);
+        let answer = tokio::time::timeout(self.patience, asked).await;
+        let Ok(answer) = answer else {
+            connection.close_on_drop();
+            return Err(timed_out());
+        };
+        let read_only: bool = answer.map_err(|error| meaning(error.into()))?;
+        if read_only {
+            Err(StoreError::NotWritable(
+                "the server is a standby or read-only".to_owned(),
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn finish(&self) {
+        self.primary.pool.close().await;
+    }
+}
+
+impl Primary {
+    async fn write<C: Change>(
+        &self,
+        change: &C,
+        nonce: &[u8; 16],
+    ) -> Result<C::Outcome, StoreError> {
+        let mut connection = self
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| meaning(error.into()))?;
+        let mut tries = 1;
+        loop {
+            let made =
+                tokio::time::timeout(self.patience, transaction(&mut connection, change, nonce))
+                    .await;
+            match made {
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
+                Ok(Err(failure)) => return Err(meaning(failure)),
+                Err(_) => {
+                    // Unless its commit was sent already, the server rolls back when the connection goes.
+                    connection.close_on_drop();
+                    return Err(timed_out());
+                }
+            }
+        }
+    }
+}
+
+/// Makes a change as one transaction.
+async fn transaction<C: Change>(
+    connection: &mut Connection,
+    change: &C,
+    nonce: &[u8; 16],
+) -> Result<C::Outcome, Failure> {
+    let mut transaction = connection
+        .begin_with(if C::DURABLE { BEGIN } else { BEGIN_RELAXED })
+        .await?;
+    let outcome = carry_out(change, nonce, &mut transaction).await?;
+    transaction.commit().await?;
+    Ok(outcome)
+}
+
+/// The last part of a change: `cluster` is the last row locked, and the commit comes next.
+async fn append_to_log(
+    connection: &mut Connection,
+    invalidated: &Invalidated,
+    stamp: &LogStamp<'_>,
+) -> Result<(), Failure> {
+    let (kind, key_hash, user_id, keyspace) = invalidated.columns();
+    sqlx::query(APPEND)
+        .bind(stamp.nonce.as_slice())
+        .bind(kind)
+        .bind(key_hash)
+        .bind(user_id)
+        .bind(keyspace)
+        .bind(stamp.at.as_micros())
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes when keys were used last, in one round trip.
+async fn write_uses(connection: &mut Connection, uses: &[(Uuid, i64)]) -> Result<(), Failure> {
+    let (ids, times): (Vec<Uuid>, Vec<i64>) = uses.iter().copied().unzip();
+    sqlx::query(USE)
+        .bind(ids)
+        .bind(times)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,1 +1,253 @@
-//! The embedded store.
+//! The embedded store: one SQLite file, one process, one writer, many readers.
+
+mod classification;
+mod file;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keywright_core::ambient::{Clock, Entropy};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow as Row,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection as _, Sqlite as Db, SqliteConnection as Connection};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::classification::meaning;
+use self::file::DatabaseFile;
+use self::statements::{Built, Change, Invalidated, LogStamp};
+use self::writer::Writer;
+use crate::failure::Failure;
+use crate::{OpenError, SchemaVersions, StoreError};
+
+/// One writer at a time, and a transaction that begins as a writer's: rows need no locks of their own.
+macro_rules! for_update {
+    () => {
+        ""
+    };
+}
+
+#[allow(
+    clippy::duplicate_mod,
+    reason = "compiled once for each driver, so that each has its real types"
+)]
+#[path = "statements/mod.rs"]
+mod statements;
+
+type ThisStore = SqliteStore;
+
+const NAME: &str = "sqlite";
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "keys",
+    include_str!("../migrations/sqlite/0001_keys.sql"),
+)];
+
+const LEDGER_EXISTS: &str =
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'";
+const NEXT_SEQ: &str = "UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 RETURNING last_seq";
+const APPEND: &str = "INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const USE: &str = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+const LAST_SEQ: &str = "SELECT last_seq FROM cluster WHERE id = 1";
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, USE, LAST_SEQ];
+
+/// How an embedded database is used.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many connections read at once.
+    pub readers: u32,
+    /// How long to wait for a connection, for the queue of changes, or for another program that holds the file's
+    /// own lock (a backup, the `sqlite3` shell).
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            readers: 8,
+            patience: Duration::from_secs(5),
+        }
+    }
+}
+
+/// An embedded database, opened by this process and no other.
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Writer,
+    /// The task of the writer, until somebody waits for its end.
+    writing: Mutex<Option<JoinHandle<()>>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    patience: Duration,
+}
+
+impl SqliteStore {
+    /// Opens the database in the file at `path`, making what is missing of it: folder (0700), file (0600), tables,
+    /// built-in keyspaces.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] where another process, or another store of this one, has it open;
+    /// [`OpenError::NewerSchema`] and [`OpenError::Migration`] about its tables; [`OpenError::File`] where folder,
+    /// file or lock cannot be made; [`OpenError::Store`] for what SQLite itself refuses.
+    pub async fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let file = DatabaseFile::claim(path)?;
+        let writing_options = connect_options(&file, &options)
+            .journal_mode(SqliteJournalMode::Wal)
+            // I1: a commit is on the disk before it is answered.
+            .synchronous(SqliteSynchronous::Full)
+            // fsync on macOS stops at the drive's own cache.
+            .pragma("fullfsync", "ON")
+            .pragma("checkpoint_fullfsync", "ON")
+            // A log that one long reader made large is cut back afterwards.
+            .pragma("journal_size_limit", "67108864");
+        let mut connection = Connection::connect_with(&writing_options)
+            .await
+            .map_err(refused)?;
+        statements::prepare_database(&mut connection).await?;
+        let built = Built::new(clock.now(), &*entropy)?;
+        writer::alone(&mut connection, &built)
+            .await
+            .map_err(OpenError::Store)?;
+
+        let readers = SqlitePoolOptions::new()
+            .max_connections(options.readers)
+            .acquire_timeout(options.patience)
+            // A file cannot hang up.
+            .test_before_acquire(false)
+            .connect_lazy_with(connect_options(&file, &options).pragma("query_only", "ON"));
+        let (writer, writing) = Writer::start(connection, writing_options, file, options.patience);
+        Ok(Self {
+            readers,
+            writer,
+            writing: Mutex::new(Some(writing)),
+            clock,
+            entropy,
+            patience: options.patience,
+        })
+    }
+
+    /// How far the tables of the database at `path` are. Changes nothing, and may be asked while a server runs.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] where there is no such database or it cannot be read.
+    pub async fn schema_versions(path: &Path) -> Result<SchemaVersions, OpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .disable_statement_logging();
+        let mut connection = Connection::connect_with(&options).await.map_err(refused)?;
+        let versions = statements::applied_and_known(&mut connection).await;
+        // Nothing was written: there is nothing that closing could lose.
+        let _ = connection.close().await;
+        versions
+    }
+
+    async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
+        self.readers
+            .acquire()
+            .await
+            .map_err(|error| meaning(error.into()))
+    }
+
+    async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, StoreError> {
+        let mut nonce = [0; 16];
+        self.entropy
+            .fill(&mut nonce)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        self.writer.run(change, nonce).await
+    }
+
+    fn pool(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    async fn check_health(&self) -> Result<(), StoreError> {
+        let mut connection = self.read().await?;
+        sqlx::query(LAST_SEQ)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| meaning(error.into()))?;
+        if self.writer.is_alive() {
+            Ok(())
+        } else {
+            Err(StoreError::NotWritable(
+                "the task that writes has ended".to_owned(),
+            ))
+        }
+    }
+
+    async fn finish(&self) {
+        self.writer.take_no_more();
+        self.readers.close().await;
+        let writing = self
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writing) = writing
+            && let Err(error) = writing.await
+        {
+            tracing::error!(%error, "the task that writes did not end well");
+        }
+    }
+}
+
+fn refused(error: sqlx::Error) -> OpenError {
+    OpenError::Store(meaning(error.into()))
+}
+
+fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file.path())
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(options.patience)
+        .disable_statement_logging()
+}
+
+/// The last part of a change. The one writer makes the order of the log that of the commits.
+async fn append_to_log(
+    connection: &mut Connection,
+    invalidated: &Invalidated,
+    stamp: &LogStamp<'_>,
+) -> Result<(), Failure> {
+    let seq: i64 = sqlx::query_scalar(NEXT_SEQ)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (kind, key_hash, user_id, keyspace) = invalidated.columns();
+    sqlx::query(APPEND)
+        .bind(seq)
+        .bind(stamp.nonce.as_slice())
+        .bind(kind)
+        .bind(key_hash)
+        .bind(user_id)
+        .bind(keyspace)
+        .bind(stamp.at.as_micros())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes when keys were used last. A statement costs no round trip here.
+async fn write_uses(connection: &mut Connection, uses: &[(Uuid, i64)]) -> Result<(), Failure> {
+    for &(id, at) in uses {
+        sqlx::query(USE)
+            .bind(id)
+            .bind(at)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! A change and everything that belongs to it, as one transaction: its rows, its audit entry and, last, its row in
+//! the change log (DESIGN §5).
+
+use std::future::Future;
+
+use keywright_core::audit::AuditEntry;
+use keywright_core::digest::Digest;
+use keywright_core::identifier::{KeyspaceName, UserId};
+use keywright_core::timestamp::Timestamp;
+
+use super::{Connection, Failure, append_to_log, audit};
+
+/// Something that changes the database. It may be begun more than once: where the database rolled the whole
+/// transaction back, as after a deadlock, it is begun again.
+pub(crate) trait Change: Send + Sync + 'static {
+    /// What whoever asked for it learns.
+    type Outcome: Send + 'static;
+
+    /// Whether the answer must outlive power loss (I1). What may be lost says `false`.
+    #[allow(
+        dead_code,
+        reason = "SQLite commits it together with what must not be lost"
+    )]
+    const DURABLE: bool = true;
+
+    /// Makes the change within the transaction of `connection`, in the order of locks users → keyspaces →
+    /// `api_keys`, and tells what to record of it.
+    fn make(
+        &self,
+        connection: &mut Connection,
+    ) -> impl Future<Output = Result<Made<Self::Outcome>, Failure>> + Send;
+}
+
+/// What became of a change, and what is to be recorded of it.
+pub(crate) struct Made<T> {
+    pub(super) outcome: T,
+    recorded: Option<Recorded>,
+}
+
+struct Recorded {
+    entry: AuditEntry,
+    invalidated: Option<Invalidated>,
+}
+
+impl<T> Made<T> {
+    /// Nothing was changed that anybody would look up.
+    pub(crate) fn unrecorded(outcome: T) -> Self {
+        Self {
+            outcome,
+            recorded: None,
+        }
+    }
+
+    /// It was changed, and no earlier answer is another now.
+    pub(super) fn audited(outcome: T, entry: AuditEntry) -> Self {
+        Self {
+            outcome,
+            recorded: Some(Recorded {
+                entry,
+                invalidated: None,
+            }),
+        }
+    }
+
+    /// It was changed, and earlier answers about `invalidated` hold no longer.
+    pub(super) fn logged(outcome: T, entry: AuditEntry, invalidated: Invalidated) -> Self {
+        Self {
+            outcome,
+            recorded: Some(Recorded {
+                entry,
+                invalidated: Some(invalidated),
+            }),
+        }
+    }
+}
+
+/// About what earlier answers hold no longer: what a row of the change log says.
+pub(crate) enum Invalidated {
+    /// The key of this digest.
+    Key(Digest),
+    /// Every key of this keyspace, and whether a text may be one of it.
+    Keyspace(KeyspaceName),
+    /// Every key of this user.
+    User(UserId),
+}
+
+impl Invalidated {
+    /// The columns of a row: `kind`, `key_hash`, `user_id`, `keyspace`.
+    pub(crate) fn columns(&self) -> (&'static str, Option<&[u8]>, Option<&str>, Option<&str>) {
+        match self {
+            Self::Key(digest) => ("key", Some(digest.as_bytes()), None, None),
+            Self::User(id) => ("user", None, Some(id.as_str()), None),
+            Self::Keyspace(name) => ("keyspace", None, None, Some(name.as_str())),
+        }
+    }
+}
+
+/// What makes a row of the change log this one and no other.
+pub(crate) struct LogStamp<'a> {
+    /// Random, so that two histories that share a seq can be told apart.
+    pub(crate) nonce: &'a [u8; 16],
+    /// When the change was asked for.
+    pub(crate) at: Timestamp,
+}
+
+/// Makes a change and records it. The row of `cluster` is the last lock taken, and the commit follows at once.
+pub(crate) async fn carry_out<C: Change>(
+    change: &C,
+    nonce: &[u8; 16],
+    connection: &mut Connection,
+) -> Result<C::Outcome, Failure> {
+    let made = change.make(connection).await?;
+    if let Some(Recorded { entry, invalidated }) = made.recorded {
+        audit::insert(connection, &entry).await?;
+        if let Some(invalidated) = invalidated {
+            append_to_log(
+                connection,
+                &invalidated,
+                &LogStamp {
+                    nonce,
+                    at: entry.by.at,
+                },
+            )
+            .await?;
+        }
+    }
+    Ok(made.outcome)
+}

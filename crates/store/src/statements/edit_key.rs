@@ -1,0 +1,126 @@
+//! Changing a key: read, asked and written under one lock.
+
+use keywright_core::audit::{Attribution, difference, snapshot_of_key};
+use keywright_core::authority::{self, Caller, Edited, KeyEdit, Refusal};
+use keywright_core::identifier::{KeyId, UserId};
+use keywright_core::key::{ApiKey, KeyRecord};
+use keywright_core::keyspace::Operation;
+use keywright_core::text::Description;
+use keywright_core::timestamp::Timestamp;
+
+use super::{Change, Connection, Failure, Invalidated, Made, keys, query, users};
+use crate::{KeyEdited, KeySelector};
+
+statements! {
+    LOCK = concat!("SELECT id FROM api_keys WHERE id = $1", for_update!());
+    // Another service key that can write keys now. All service keys have the one reserved owner.
+    ANOTHER_WRITER = "SELECT 1 FROM api_keys WHERE user_id = $1 AND id <> $2 AND status = 'ACTIVE' \
+         AND (expires_at IS NULL OR expires_at > $3) AND (grants & $4) <> 0 LIMIT 1";
+    // Whatever went wrong before this line, REVOKED stays REVOKED. Use is noted elsewhere and left alone.
+    UPDATE = "UPDATE api_keys SET name = $2, description = $3, status = $4, grants = $5, updated_at = $6, \
+         expires_at = $7, suspended_at = $8, revoked_at = $9, metadata = $10 WHERE id = $1 AND status <> 'REVOKED'";
+}
+
+/// Changes a key by [`authority::edit`].
+pub(super) struct EditKey {
+    pub(super) which: KeySelector,
+    pub(super) caller: Caller,
+    pub(super) edit: KeyEdit,
+    pub(super) by: Attribution,
+}
+
+impl Change for EditKey {
+    type Outcome = KeyEdited;
+
+    async fn make(&self, connection: &mut Connection) -> Result<Made<KeyEdited>, Failure> {
+        let Some((record, another_writer)) = self.find_and_lock(connection).await? else {
+            return Ok(Made::unrecorded(KeyEdited::Refused(Refusal::NotFound)));
+        };
+        let (key, action) = match authority::edit(
+            &self.caller,
+            &record,
+            &self.edit,
+            another_writer,
+            self.by.at,
+        ) {
+            Err(refusal) => return Ok(Made::unrecorded(KeyEdited::Refused(refusal))),
+            Ok(Edited::Unchanged) => return Ok(Made::unrecorded(KeyEdited::Unchanged(record))),
+            Ok(Edited::To { key, action }) => (*key, action),
+        };
+        update(connection, &key).await?;
+        let after = KeyRecord {
+            key,
+            ..record.clone()
+        };
+        let (was, became) = difference(snapshot_of_key(&record), snapshot_of_key(&after));
+        let entry = keys::entry(&after, &self.by, action, was, became);
+        let invalidated = Invalidated::Key(after.digest);
+        Ok(Made::logged(KeyEdited::Done(after), entry, invalidated))
+    }
+}
+
+impl EditKey {
+    /// The key as it is under the lock, and whether another service key can write keys.
+    async fn find_and_lock(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Option<(KeyRecord, bool)>, Failure> {
+        let Some(found) = keys::find(connection, self.which).await? else {
+            return Ok(None);
+        };
+        let id = found.key.id;
+        if found.keyspace.is_service() {
+            // Two that end the last two writers would otherwise each see the other one still there. Users are
+            // locked before keys.
+            users::lock(connection, &UserId::reserved()).await?;
+        }
+        query(LOCK)
+            .bind(id.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+        // Read again, and its keyspace with it: what was found before the lock may have changed since.
+        let Some(record) = keys::find(connection, KeySelector::Id(id)).await? else {
+            return Ok(None);
+        };
+        let another_writer =
+            record.keyspace.is_service() && another_writer(connection, id, self.by.at).await?;
+        Ok(Some((record, another_writer)))
+    }
+}
+
+async fn another_writer(
+    connection: &mut Connection,
+    than: KeyId,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let found = query(ANOTHER_WRITER)
+        .bind("")
+        .bind(than.0)
+        .bind(now.as_micros())
+        .bind(Operation::KeysWrite.grant().0.cast_signed())
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn update(connection: &mut Connection, key: &ApiKey) -> Result<(), Failure> {
+    let updated = query(UPDATE)
+        .bind(key.id.0)
+        .bind(key.name.as_str())
+        .bind(key.description.as_ref().map(Description::as_str))
+        .bind(key.lifecycle.status().as_str())
+        .bind(key.grants.0.cast_signed())
+        .bind(key.updated_at.as_micros())
+        .bind(key.expires_at.map(Timestamp::as_micros))
+        .bind(key.lifecycle.suspended_at().map(Timestamp::as_micros))
+        .bind(key.lifecycle.revoked_at().map(Timestamp::as_micros))
+        .bind(key.metadata.as_json())
+        .execute(connection)
+        .await?;
+    // Under its lock the key can neither go nor be revoked.
+    if updated.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Failure::Damaged("api_keys: a locked row went".to_owned()))
+    }
+}

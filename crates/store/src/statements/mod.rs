@@ -1,0 +1,313 @@
+//! What a store does, written once and compiled for each driver: `sqlite.rs` and `postgres.rs` both include this
+//! folder, and every type here is the real driver's by the aliases below (`Db`, `Connection`, `Row`).
+//!
+//! What a store brings itself: those aliases, the macro `for_update!`, `read` (a connection to ask), `write` (a
+//! [`Change`] as one transaction), and the few statements that only its database knows.
+
+/// Names statements, and lists them for [`every_statement`].
+macro_rules! statements {
+    ($($(#[$attribute:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$attribute])* pub(super) const $name: &str = $sql;)*
+        /// All of this file.
+        pub(super) const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+/// Runs a reading within the time that a statement may take, and measures it.
+macro_rules! read {
+    ($store:ident, $operation:literal, |$connection:ident| $work:expr) => {
+        measured(&*$store.clock, $operation, async {
+            let mut held = $store.read().await?;
+            let $connection = &mut *held;
+            let answer = tokio::time::timeout($store.patience, $work).await;
+            match answer {
+                Ok(answer) => answer.map_err(meaning),
+                Err(_) => {
+                    // Whoever asks next must not wait for the answer to this.
+                    held.close_on_drop();
+                    Err(timed_out())
+                }
+            }
+        })
+        .await
+    };
+}
+
+mod audit;
+mod change;
+mod edit_key;
+mod keys;
+mod keyspaces;
+mod rows;
+mod schema;
+mod users;
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use keywright_core::ambient::Clock;
+use keywright_core::audit::{Attribution, AuditEntry};
+use keywright_core::authority::{Caller, KeyEdit};
+use keywright_core::digest::Digest;
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::key::KeyRecord;
+use keywright_core::key_text::TagKeys;
+use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::timestamp::Timestamp;
+use sqlx::{Executor, SqlSafeStr};
+
+use super::{
+    Connection, Db, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore, append_to_log,
+    meaning, write_uses,
+};
+use crate::failure::{Failure, timed_out};
+use crate::{
+    AuditQuery, Connections, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated, KeyspaceEdited,
+    Page, Store, StoreError, User, UserQuery,
+};
+
+use change::Made;
+pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
+pub(super) use schema::{Built, applied_and_known, prepare_database};
+
+/// The histogram of how long each operation took, in seconds.
+const SECONDS: &str = "keywright_store_seconds";
+
+fn query(sql: &'static str) -> sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments> {
+    sqlx::query(sql)
+}
+
+/// Every statement with a fixed text, for the check that a database takes them all.
+fn every_statement() -> impl Iterator<Item = &'static str> {
+    [
+        audit::ALL,
+        edit_key::ALL,
+        keys::ALL,
+        keyspaces::ALL,
+        users::ALL,
+        OWN_STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// Waits for `work`, and notes how long it took.
+async fn measured<T>(
+    clock: &dyn Clock,
+    operation: &'static str,
+    work: impl Future<Output = T>,
+) -> T {
+    let begun = clock.uptime();
+    let result = work.await;
+    let taken = clock.uptime().saturating_sub(begun);
+    metrics::histogram!(SECONDS, "store" => NAME, "operation" => operation)
+        .record(taken.as_secs_f64());
+    result
+}
+
+/// Cuts off what was asked for beyond the limit, only to know whether there is more.
+fn page<T>(mut entries: Vec<T>, limit: u32) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    Page { entries, more }
+}
+
+/// How many rows to ask for: one more than wanted.
+fn one_more(limit: u32) -> i64 {
+    i64::from(limit) + 1
+}
+
+impl ThisStore {
+    /// Has the database prepare every statement of fixed text, and answers how many there are. A schema that
+    /// somebody altered is noticed here before it is noticed by a user.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] with the database's own words for the first statement it does not take.
+    pub async fn prepare_every_statement(&self) -> Result<usize, StoreError> {
+        let mut connection = self.read().await?;
+        let mut prepared = 0;
+        for statement in every_statement() {
+            let taken = (&mut *connection).prepare(statement.into_sql_str()).await;
+            taken.map_err(|error| match meaning(error.into()) {
+                StoreError::Internal(text) => {
+                    StoreError::Internal(format!("{text}, in: {statement}"))
+                }
+                other => other,
+            })?;
+            prepared += 1;
+        }
+        Ok(prepared)
+    }
+
+    async fn change<C: Change>(
+        &self,
+        operation: &'static str,
+        change: C,
+    ) -> Result<C::Outcome, StoreError> {
+        measured(&*self.clock, operation, self.write(change)).await
+    }
+}
+
+#[async_trait]
+impl Store for ThisStore {
+    async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError> {
+        read!(self, "list_keyspaces", |connection| keyspaces::list(
+            connection
+        ))
+    }
+
+    async fn find_keyspace(
+        &self,
+        name: &KeyspaceName,
+    ) -> Result<Option<(Keyspace, TagKeys)>, StoreError> {
+        read!(self, "find_keyspace", |connection| {
+            keyspaces::find_with_tag_keys(connection, name)
+        })
+    }
+
+    async fn create_keyspace(
+        &self,
+        keyspace: Keyspace,
+        tag_keys: TagKeys,
+        by: Attribution,
+    ) -> Result<KeyspaceCreated, StoreError> {
+        self.change(
+            "create_keyspace",
+            keyspaces::CreateKeyspace {
+                keyspace,
+                tag_keys,
+                by,
+            },
+        )
+        .await
+    }
+
+    async fn edit_keyspace(
+        &self,
+        name: KeyspaceName,
+        edit: KeyspaceEdit,
+        by: Attribution,
+    ) -> Result<KeyspaceEdited, StoreError> {
+        self.change("edit_keyspace", keyspaces::EditKeyspace { name, edit, by })
+            .await
+    }
+
+    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError> {
+        self.change("create_key", keys::CreateKey { record, by })
+            .await
+    }
+
+    async fn create_first_service_key(
+        &self,
+        record: KeyRecord,
+        by: Attribution,
+    ) -> Result<bool, StoreError> {
+        self.change(
+            "create_first_service_key",
+            keys::CreateFirstServiceKey { record, by },
+        )
+        .await
+    }
+
+    async fn find_key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        read!(self, "find_key", |connection| keys::find(
+            connection,
+            KeySelector::Id(id)
+        ))
+    }
+
+    async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
+        read!(self, "find_key_by_digest", |connection| keys::find(
+            connection,
+            KeySelector::Digest(*digest)
+        ))
+    }
+
+    async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {
+        read!(self, "list_keys", |connection| keys::list(
+            connection, query
+        ))
+    }
+
+    async fn edit_key(
+        &self,
+        which: KeySelector,
+        caller: Caller,
+        edit: KeyEdit,
+        by: Attribution,
+    ) -> Result<KeyEdited, StoreError> {
+        self.change(
+            "edit_key",
+            edit_key::EditKey {
+                which,
+                caller,
+                edit,
+                by,
+            },
+        )
+        .await
+    }
+
+    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.change("record_use", keys::RecordUse::of(uses)).await
+    }
+
+    async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        let known = read!(self, "find_user", |connection| users::is_known(
+            connection, id
+        ))?;
+        if known {
+            return Ok(());
+        }
+        self.change(
+            "ensure_user",
+            users::EnsureUser {
+                id: id.clone(),
+                now,
+            },
+        )
+        .await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        read!(self, "find_user", |connection| users::find(connection, id))
+    }
+
+    async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError> {
+        read!(self, "list_users", |connection| users::list(
+            connection, query
+        ))
+    }
+
+    async fn delete_user(&self, id: UserId, by: Attribution) -> Result<bool, StoreError> {
+        self.change("delete_user", users::DeleteUser { id, by })
+            .await
+    }
+
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
+        read!(self, "list_audit", |connection| audit::list(
+            connection, query
+        ))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        measured(&*self.clock, "check", self.check_health()).await
+    }
+
+    fn connections(&self) -> Connections {
+        let pool = self.pool();
+        Connections {
+            open: pool.size(),
+            idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+        }
+    }
+
+    async fn close(&self) {
+        self.finish().await;
+    }
+}
