@@ -1,0 +1,140 @@
+//! The routes put together: each with its authority, its documentation and its handler.
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, RETRY_AFTER};
+use axum::http::{HeaderName, Method};
+use axum::{Router, middleware};
+use tower_http::cors::CorsLayer;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{OpenApi, Paths};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use crate::authority::Needs;
+use crate::exchange;
+use crate::openapi;
+use crate::routes;
+use crate::settings::Settings;
+use crate::state::AppState;
+
+/// A route, and what it asks of whoever calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// The method.
+    pub method: Method,
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// What it asks.
+    pub needs: Needs,
+}
+
+/// Collects routes with their documentation.
+#[derive(Default)]
+pub(crate) struct Endpoints {
+    pub(crate) table: Vec<RouteEntry>,
+    router: OpenApiRouter<AppState>,
+}
+
+/// Adds the route of a handler. It compiles only where the handler's first argument is an authority and the handler
+/// carries `#[utoipa::path]`.
+macro_rules! endpoint {
+    ($endpoints:ident, $handler:path) => {
+        $endpoints.add(
+            $crate::authority::needs_of(&$handler),
+            utoipa_axum::routes!($handler),
+        )
+    };
+}
+pub(crate) use endpoint;
+
+impl Endpoints {
+    pub(crate) fn add(
+        &mut self,
+        needs: Needs,
+        (schemas, mut paths, methods): UtoipaMethodRouter<AppState>,
+    ) {
+        for (method, path, operation) in operations(&mut paths) {
+            openapi::document_authority(operation, needs);
+            self.table.push(RouteEntry {
+                method,
+                path,
+                needs,
+            });
+        }
+        let router = std::mem::take(&mut self.router);
+        self.router = router.routes((schemas, paths, methods));
+    }
+}
+
+/// The operations of some paths.
+pub(crate) fn operations(
+    paths: &mut Paths,
+) -> impl Iterator<Item = (Method, String, &mut Operation)> {
+    paths.paths.iter_mut().flat_map(|(path, item)| {
+        let known = [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
+            (Method::PATCH, &mut item.patch),
+            (Method::DELETE, &mut item.delete),
+        ];
+        known
+            .into_iter()
+            .filter_map(|(method, operation)| Some((method, path.clone(), operation.as_mut()?)))
+    })
+}
+
+/// All documented routes of the API.
+pub fn route_table() -> Vec<RouteEntry> {
+    routes::endpoints().table
+}
+
+/// The router without its document, and the document.
+pub(crate) fn parts() -> (Router<AppState>, OpenApi) {
+    routes::endpoints().router.split_for_parts()
+}
+
+/// The whole application.
+pub(crate) fn router(state: AppState, settings: &Settings) -> Router {
+    let (api, _) = parts();
+    let mut router = api.merge(routes::documentation());
+    if settings.serve_metrics {
+        router = router.merge(routes::metrics());
+    }
+    router
+        .layer(cors(settings))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            exchange::carry_out,
+        ))
+        .with_state(state)
+}
+
+/// The application of a listener of its own for `/metrics`.
+pub(crate) fn metrics_router(state: AppState) -> Router {
+    routes::metrics()
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            exchange::carry_out,
+        ))
+        .with_state(state)
+}
+
+/// Browsers of the configured origins, and no others, may call the API. Cookies play no part in it.
+fn cors(settings: &Settings) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(settings.cors_origins.clone())
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("keywright-user"),
+            exchange::REQUEST_ID,
+        ])
+        .expose_headers([LINK, RETRY_AFTER, exchange::REQUEST_ID])
+}

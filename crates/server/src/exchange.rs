@@ -1,0 +1,196 @@
+//! What happens to every request, whatever its route: an id, limits, time, errors written out, metrics and a log.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use keywright_api::ErrorCode;
+use keywright_core::ambient::EntropyError;
+use keywright_core::identifier::time_ordered_id;
+
+use crate::problem::Problem;
+use crate::source::{Peer, source_of};
+use crate::state::AppState;
+
+/// The header that carries a request's id, both ways.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest path and query, in bytes.
+const MAX_URI: usize = 8 * 1024;
+
+/// The largest headers, names and values together, in bytes.
+const MAX_HEADERS: usize = 16 * 1024;
+
+/// Who sent a request, and how it is called: what the audit log and the bound on failures need of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    pub(crate) request_id: Arc<str>,
+    pub(crate) source: IpAddr,
+}
+
+/// The outermost layer.
+pub(crate) async fn carry_out(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let began = state.clock.uptime();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let Ok(request_id) = request_id(&state, request.headers()) else {
+        return Problem::from(EntropyError).write(&HeaderMap::new(), "");
+    };
+    let peer = request
+        .extensions()
+        .get::<Peer>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let source = source_of(peer, request.headers(), &state.trusted_proxies);
+    request.extensions_mut().insert(Exchange {
+        request_id: request_id.clone(),
+        source,
+    });
+
+    let response = match check_limits(&request) {
+        Ok(()) => run(&state, request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    let (code, mut response) = finish(response, &request_id);
+    // infallible: well-formed ids are visible ASCII
+    let id = HeaderValue::from_str(&request_id).expect("a request id is visible ASCII");
+    response.headers_mut().insert(REQUEST_ID, id);
+
+    let took = state.clock.uptime().saturating_sub(began);
+    let route = route.as_deref().unwrap_or("(none)");
+    let status = response.status();
+    measure(route, &method, status.as_u16(), took.as_secs_f64());
+    let code = code.map(ErrorCode::as_str);
+    if status.is_server_error() {
+        tracing::warn!(%request_id, %method, route, status = status.as_u16(), code, ?took, %source, "request failed");
+    } else {
+        tracing::debug!(%request_id, %method, route, status = status.as_u16(), code, ?took, %source, "request");
+    }
+    response
+}
+
+/// The handler, within its time; a panic in it ends this request and nothing else.
+async fn run(state: &AppState, request: Request, next: Next) -> Response {
+    let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(state.request_timeout, handler).await {
+        Ok(Ok(response)) => response,
+        // The panic's own message is in the log by the panic hook.
+        Ok(Err(_)) => Problem::internal().into_response(),
+        Err(_) => Problem::unavailable("the request took too long; try again").into_response(),
+    }
+}
+
+fn check_limits(request: &Request) -> Result<(), Problem> {
+    if request
+        .uri()
+        .path_and_query()
+        .is_some_and(|uri| uri.as_str().len() > MAX_URI)
+    {
+        return Err(Problem::new(
+            ErrorCode::UriTooLong,
+            "the path and query may have 8 KiB together",
+        ));
+    }
+    let headers: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers > MAX_HEADERS {
+        return Err(Problem::new(
+            ErrorCode::HeadersTooLarge,
+            "the headers may have 16 KiB together",
+        ));
+    }
+    Ok(())
+}
+
+/// The id that the client gave if it is well-formed, else a new one.
+fn request_id(state: &AppState, headers: &HeaderMap) -> Result<Arc<str>, EntropyError> {
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    match given.filter(|id| is_well_formed(id)) {
+        Some(id) => Ok(id.into()),
+        None => Ok(time_ordered_id(&*state.clock, &*state.entropy)?
+            .to_string()
+            .into()),
+    }
+}
+
+/// 1 to 64 characters that need no quoting in a log. A key is longer than none of them, so what has the form of a
+/// key is not taken: somebody pasted it into the wrong header.
+fn is_well_formed(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+        && keywright_core::key_text::WellFormed::parse(id).is_none()
+}
+
+/// Every error becomes a problem document, the libraries' own included.
+fn finish(mut response: Response, request_id: &str) -> (Option<ErrorCode>, Response) {
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return (None, response);
+    }
+    let problem = response
+        .extensions_mut()
+        .remove::<Problem>()
+        .unwrap_or_else(|| Problem::of_status(response.status()));
+    let code = problem.code();
+    response
+        .headers_mut()
+        .remove(axum::http::header::CONTENT_LENGTH);
+    let written = problem.write(response.headers(), request_id);
+    (Some(code), written)
+}
+
+fn measure(route: &str, method: &Method, status: u16, seconds: f64) {
+    // Methods that no route takes come from strangers: they share one label.
+    let method = match method.as_str() {
+        known @ ("GET" | "POST" | "PATCH" | "PUT" | "DELETE" | "HEAD" | "OPTIONS") => {
+            known.to_owned()
+        }
+        _ => "other".to_owned(),
+    };
+    metrics::counter!(
+        "keywright_http_requests_total",
+        "route" => route.to_owned(),
+        "method" => method,
+        "status" => status.to_string()
+    )
+    .increment(1);
+    metrics::histogram!("keywright_http_request_seconds", "route" => route.to_owned())
+        .record(seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_need_no_quoting_are_taken() {
+        for good in [
+            "a",
+            "0192f0c1-6d1e-7c3a-9f00-000000000001",
+            "req_1:2.3",
+            &"x".repeat(64),
+        ] {
+            assert!(is_well_formed(good), "{good}");
+        }
+        for bad in ["", "a b", "a\"b", "ä", &"x".repeat(65)] {
+            assert!(!is_well_formed(bad), "{bad}");
+        }
+    }
+}

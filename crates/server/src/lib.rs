@@ -1,0 +1,33 @@
+//! Keywright over HTTP: routes, authority, errors, and the OpenAPI document that is made from them.
+//!
+//! A request passes, in this order: [`listener`] (accepts, bounds what a connection may cost), [`exchange`] (request
+//! id, limits, time, metrics, log; turns every error into `application/problem+json`), the router, the
+//! [`authority`] that the route names as its first argument, the extractors of [`extract`], and the handler in
+//! [`routes`], one file a route.
+
+mod app;
+mod attribution;
+mod authority;
+mod exchange;
+mod extract;
+mod failures;
+pub mod jwt;
+mod listener;
+mod openapi;
+mod paging;
+mod problem;
+mod routes;
+mod server;
+mod settings;
+mod source;
+mod state;
+mod telemetry;
+mod validate;
+mod wire;
+
+pub use app::{RouteEntry, route_table};
+pub use authority::Needs;
+pub use openapi::document;
+pub use server::{Server, Stopped};
+pub use settings::{JwtSettings, Settings};
+pub use state::Surroundings;

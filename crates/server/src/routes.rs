@@ -1,0 +1,55 @@
+//! One file a route: its documentation, its handler and what it can answer.
+
+mod api_keys;
+mod audit;
+mod docs;
+mod health;
+mod keyspaces;
+mod metrics;
+mod users;
+mod verify;
+mod whoami;
+
+use axum::Router;
+
+use crate::app::{Endpoints, endpoint};
+use crate::state::AppState;
+
+/// Every documented route.
+pub(crate) fn endpoints() -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    endpoint!(endpoints, api_keys::create::generate_api_key);
+    endpoint!(endpoints, api_keys::list::list_user_api_keys);
+    endpoint!(endpoints, api_keys::show::get_api_key);
+    endpoint!(endpoints, api_keys::update::update_api_key);
+    endpoint!(endpoints, api_keys::revoke::revoke_api_key);
+    endpoint!(endpoints, api_keys::suspend::suspend_api_key);
+    endpoint!(endpoints, api_keys::reactivate::reactivate_api_key);
+    endpoint!(endpoints, api_keys::permissions::update_api_key_permissions);
+    endpoint!(endpoints, verify::one::validate_api_key);
+    endpoint!(endpoints, verify::batch::validate_api_keys);
+    endpoint!(endpoints, whoami::show::whoami);
+    endpoint!(endpoints, whoami::revoke::revoke_presented_key);
+    endpoint!(endpoints, keyspaces::create::create_keyspace);
+    endpoint!(endpoints, keyspaces::list::list_keyspaces);
+    endpoint!(endpoints, keyspaces::show::get_keyspace);
+    endpoint!(endpoints, keyspaces::update::update_keyspace);
+    endpoint!(endpoints, users::list::list_users);
+    endpoint!(endpoints, users::show::get_user);
+    endpoint!(endpoints, users::keys::list_keys_of_user);
+    endpoint!(endpoints, users::delete::delete_user);
+    endpoint!(endpoints, audit::list_audit_log);
+    endpoint!(endpoints, health::live);
+    endpoint!(endpoints, health::ready);
+    endpoints
+}
+
+/// The OpenAPI document and the page that shows it: for anybody, and not part of the document themselves.
+pub(crate) fn documentation() -> Router<AppState> {
+    docs::router()
+}
+
+/// `/metrics`: for anybody who reaches the listener, and not part of the document.
+pub(crate) fn metrics() -> Router<AppState> {
+    metrics::router()
+}

@@ -1,0 +1,81 @@
+//! `/api/api-keys`: management (CONTRACT §4.1).
+
+pub(crate) mod create;
+pub(crate) mod list;
+pub(crate) mod permissions;
+pub(crate) mod reactivate;
+pub(crate) mod revoke;
+pub(crate) mod show;
+pub(crate) mod suspend;
+pub(crate) mod update;
+
+use axum::Json;
+use keywright_api::{ErrorCode, Key};
+use keywright_core::authority::{KeyEdit, Refusal};
+use keywright_core::identifier::KeyId;
+use keywright_core::keyspace::Operation;
+use keywright_store::{KeyEdited, KeySelector};
+
+use crate::attribution::Provenance;
+use crate::authority::UserOrService;
+use crate::extract::no_such_key;
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::wire;
+
+/// Changes a key, and answers the key as it is then.
+pub(crate) async fn change<O>(
+    authority: UserOrService<O>,
+    key: KeyId,
+    edit: KeyEdit,
+    provenance: Provenance,
+    state: &AppState,
+) -> Result<Json<Key>, Problem> {
+    let by = provenance.of(authority.actor, state)?;
+    let edited = state
+        .store
+        .edit_key(KeySelector::Id(key), authority.caller, edit, by)
+        .await?;
+    answer(edited)
+}
+
+/// The answer to an edit. One that held already is answered like one that was made: it means the same.
+pub(crate) fn answer(edited: KeyEdited) -> Result<Json<Key>, Problem> {
+    match edited {
+        KeyEdited::Done(record) | KeyEdited::Unchanged(record) => Ok(Json(wire::key(&record))),
+        KeyEdited::Refused(refusal) => Err(refused(&refusal)),
+    }
+}
+
+/// What a client hears of a refusal.
+pub(crate) fn refused(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => no_such_key(),
+        Refusal::Revoked => Problem::new(
+            ErrorCode::KeyRevoked,
+            "this key is revoked, which is final: make a new one",
+        ),
+        Refusal::ServiceKeysOnly => Problem::new(
+            ErrorCode::ServiceKeyRequired,
+            "service keys are made and changed only by service keys: authenticate with one",
+        ),
+        Refusal::NotSelfService => Problem::new(
+            ErrorCode::NotSelfService,
+            "in this keyspace a user may see, rename, suspend, reactivate and revoke own keys; \
+             creation, permissions, expiry and metadata need a service key",
+        ),
+        Refusal::InsufficientScope { missing } => {
+            let lacks = |operation: &Operation| missing.contains_all(operation.grant());
+            let names: Vec<_> = Operation::ALL
+                .into_iter()
+                .filter(lacks)
+                .map(Operation::name)
+                .collect();
+            Problem::insufficient_scope(&names)
+        }
+        Refusal::LastServiceKey => Problem::new(
+            ErrorCode::LastServiceKey,
+            "this is the last active service key that holds keys:write: make another one first",
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! `POST /api/api-keys`
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use keywright_api::{CreateKey, CreatedKey};
+use keywright_core::authority::may_create;
+use keywright_core::identifier::{KeyId, time_ordered_id};
+use keywright_core::key::{ApiKey, KeyRecord, Metadata};
+use keywright_core::key_text::KeyText;
+use keywright_core::keyspace::DEFAULT;
+use keywright_core::lifecycle::Lifecycle;
+use keywright_core::permission::Grants;
+
+use super::refused;
+use crate::attribution::Provenance;
+use crate::authority::{KeysWrite, UserOrService};
+use crate::extract::Json;
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::validate::Validation;
+use crate::wire;
+
+/// Make a key
+///
+/// The answer holds the text of the key, this once. An answer that was not received leaves a key that nobody holds:
+/// list and revoke it.
+#[utoipa::path(
+    post,
+    path = "/api/api-keys",
+    tag = "API keys",
+    params(("Keywright-User" = Option<String>, Header,
+        description = "With a service key: the user whose key it will be. Left out for `keyspace` `keywright`.",
+        min_length = 1, max_length = 255)),
+    request_body = CreateKey,
+    responses(
+        (status = 200, description = "The key, with its text", body = CreatedKey,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        (status = 403, description = "`insufficient_scope`, `service_key_required`, `not_self_service`",
+            body = keywright_api::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn generate_api_key(
+    authority: UserOrService<KeysWrite>,
+    State(state): State<AppState>,
+    provenance: Provenance,
+    Json(wanted): Json<CreateKey>,
+) -> Result<impl IntoResponse, Problem> {
+    let mut validation = Validation::default();
+    let name = wanted.keyspace.unwrap_or_else(|| DEFAULT.to_owned());
+    let Some(name) = validation.keyspace_name("/keyspace", name) else {
+        return Err(stop(validation));
+    };
+    let Some((keyspace, tag_keys)) = state.store.find_keyspace(&name).await? else {
+        validation.refuse(
+            "/keyspace",
+            "names no keyspace that there is; GET /api/keyspaces lists them",
+        );
+        return Err(stop(validation));
+    };
+    may_create(&authority.caller, &keyspace, Grants::NONE).map_err(|refusal| refused(&refusal))?;
+    let user_id = authority.owner(keyspace.is_service())?;
+
+    let name = validation.text("/name", wanted.name);
+    let grants = validation.grants(&wanted.permissions, &keyspace.catalogue);
+    let description = wanted
+        .description
+        .map(|text| validation.text("/description", text));
+    let expires_at = wanted
+        .expires_at
+        .map(|text| validation.expiry("/expires_at", &text, &*state.clock));
+    let metadata = wanted
+        .metadata
+        .map(|object| validation.metadata("/metadata", &object));
+    validation.done()?;
+    let (Some(name), Some(grants)) = (name, grants) else {
+        return Err(Problem::internal());
+    };
+    may_create(&authority.caller, &keyspace, grants).map_err(|refusal| refused(&refusal))?;
+
+    let text = KeyText::mint(&keyspace.prefix, tag_keys.newest(), &*state.entropy)?;
+    let by = provenance.of(authority.actor, &state)?;
+    let record = KeyRecord {
+        key: ApiKey {
+            id: KeyId(time_ordered_id(&*state.clock, &*state.entropy)?),
+            keyspace: keyspace.name.clone(),
+            user_id,
+            name,
+            description: description.flatten(),
+            prefix: text.shown_prefix().to_owned(),
+            postfix: text.shown_postfix().to_owned(),
+            lifecycle: Lifecycle::Active,
+            grants,
+            created_at: by.at,
+            updated_at: by.at,
+            last_used_at: None,
+            expires_at: expires_at.flatten(),
+            metadata: metadata.flatten().unwrap_or_else(Metadata::empty),
+        },
+        digest: text.digest(),
+        keyspace: Arc::new(keyspace),
+    };
+    state.store.create_key(record.clone(), by).await?;
+    let created = CreatedKey {
+        api_key: wire::key(&record),
+        plain_text_key: text.expose().to_owned(),
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Answer(created)))
+}
+
+/// Ends in what was refused so far.
+fn stop(validation: Validation) -> Problem {
+    validation.done().err().unwrap_or_else(Problem::internal)
+}

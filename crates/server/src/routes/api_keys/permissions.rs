@@ -1,0 +1,51 @@
+//! `PUT /api/api-keys/{key_id}/permissions`
+
+use axum::Json as Answer;
+use axum::extract::State;
+use keywright_api::{Key, ReplacePermissions};
+use keywright_core::authority::{KeyEdit, may_see};
+use keywright_core::permission::Grants;
+
+use super::{change, refused};
+use crate::attribution::Provenance;
+use crate::authority::{KeysWrite, UserOrService};
+use crate::extract::{Json, KeyIdPath, no_such_key};
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::validate::Validation;
+
+/// Replace a key's permissions
+#[utoipa::path(
+    put,
+    path = "/api/api-keys/{key_id}/permissions",
+    tag = "API keys",
+    params(("key_id" = uuid::Uuid, Path, description = "The key's id"),
+        ("Keywright-User" = Option<String>, Header, description = "With a service key: only a key of this user.",
+            min_length = 1, max_length = 255)),
+    request_body = ReplacePermissions,
+    responses(
+        (status = 200, description = "The key as it is now", body = Key),
+        (status = 403, description = "`insufficient_scope`, `not_self_service`",
+            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: there is no such key, or it is another user's",
+            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`key_revoked`, `last_service_key`",
+            body = keywright_api::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn update_api_key_permissions(
+    authority: UserOrService<KeysWrite>,
+    State(state): State<AppState>,
+    KeyIdPath(id): KeyIdPath,
+    provenance: Provenance,
+    Json(wanted): Json<ReplacePermissions>,
+) -> Result<Answer<Key>, Problem> {
+    let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
+    may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
+    // A catalogue only grows, so what its names stand for now they stand for in the transaction, too.
+    let mut validation = Validation::default();
+    let grants = validation.grants(&wanted.permissions, &record.keyspace.catalogue);
+    validation.done()?;
+    let edit = KeyEdit::Permissions(grants.unwrap_or(Grants::NONE));
+    change(authority, id, edit, provenance, &state).await
+}

@@ -1,0 +1,37 @@
+//! `GET /api/api-keys/{key_id}`
+
+use axum::Json;
+use axum::extract::State;
+use keywright_api::Key;
+use keywright_core::authority::may_see;
+
+use super::refused;
+use crate::authority::{KeysRead, UserOrService};
+use crate::extract::{KeyIdPath, no_such_key};
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::wire;
+
+/// Show a key
+#[utoipa::path(
+    get,
+    path = "/api/api-keys/{key_id}",
+    tag = "API keys",
+    params(("key_id" = uuid::Uuid, Path, description = "The key's id"),
+        ("Keywright-User" = Option<String>, Header, description = "With a service key: only a key of this user.",
+            min_length = 1, max_length = 255)),
+    responses(
+        (status = 200, description = "The key", body = Key),
+        (status = 404, description = "`not_found`: there is no such key, or it is another user's",
+            body = keywright_api::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_api_key(
+    authority: UserOrService<KeysRead>,
+    State(state): State<AppState>,
+    KeyIdPath(id): KeyIdPath,
+) -> Result<Json<Key>, Problem> {
+    let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
+    may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
+    Ok(Json(wire::key(&record)))
+}

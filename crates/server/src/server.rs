@@ -1,0 +1,82 @@
+//! Starting the server, and stopping it without losing what has begun.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app;
+use crate::listener::{Limits, serve};
+use crate::settings::Settings;
+use crate::state::{AppState, Surroundings};
+
+/// A running server.
+pub struct Server {
+    state: AppState,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<usize>>,
+    flusher: JoinHandle<()>,
+}
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut off because their requests took longer than they may at a stop.
+    pub cut_off: usize,
+    /// Whether every last use was written.
+    pub uses_written: bool,
+}
+
+impl Server {
+    /// Serves on `api`, and `/metrics` alone on `metrics` where there is one. Requests are taken from now on.
+    pub fn start(
+        api: TcpListener,
+        metrics: Option<TcpListener>,
+        surroundings: Surroundings,
+        mut settings: Settings,
+    ) -> Self {
+        settings.serve_metrics &= metrics.is_none();
+        let state = AppState::new(surroundings, &settings);
+        let (stop, stopping) = watch::channel(false);
+        let limits = Limits {
+            max_connections: settings.max_connections,
+            stop_timeout: settings.stop_timeout,
+        };
+        let router = app::router(state.clone(), &settings);
+        let mut listeners = vec![tokio::spawn(serve(api, router, limits, stopping.clone()))];
+        if let Some(metrics) = metrics {
+            let router = app::metrics_router(state.clone());
+            listeners.push(tokio::spawn(serve(metrics, router, limits, stopping)));
+        }
+        let flusher = tokio::spawn(state.uses.clone().flush_every(settings.use_flush_interval));
+        Self {
+            state,
+            stop,
+            listeners,
+            flusher,
+        }
+    }
+
+    /// Takes no further requests, finishes those that have begun, writes the last uses and closes the database.
+    pub async fn stop(self) -> Stopped {
+        self.state
+            .stopping
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.stop.send_replace(true);
+        let mut cut_off = 0;
+        for listener in self.listeners {
+            cut_off += listener.await.unwrap_or(0);
+        }
+        self.flusher.abort();
+        // The flusher may be in the middle of a batch; it is over, or its batch goes on in the store.
+        let _ = self.flusher.await;
+        let flush = tokio::time::timeout(Duration::from_secs(10), self.state.uses.flush()).await;
+        let uses_written = matches!(flush, Ok(Ok(())));
+        self.state.store.close().await;
+        Stopped {
+            cut_off,
+            uses_written,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What an operator can set of the server.
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use crate::jwt::JwksUrl;
+
+/// What an operator can set of the server. [`Default`] gives what the documents call the defaults.
+pub struct Settings {
+    /// How users are recognised.
+    pub jwt: JwtSettings,
+    /// The networks of proxies that are believed when they name the source of a request.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins of browsers that may call the API.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Whether `/metrics` is served beside the API; not where it has a listener of its own.
+    pub serve_metrics: bool,
+    /// How long a request may take before it is answered 503.
+    pub request_timeout: Duration,
+    /// How long a body may take to arrive before the request is answered 408.
+    pub body_timeout: Duration,
+    /// How long requests that have begun may go on after the server was told to stop.
+    pub stop_timeout: Duration,
+    /// How often last uses are written.
+    pub use_flush_interval: Duration,
+    /// How many connections may be open at once; further ones wait to be accepted.
+    pub max_connections: usize,
+}
+
+/// How users are recognised: by a shared secret, by an identity provider's public keys, or both.
+pub struct JwtSettings {
+    /// The secret of HS256, at least 32 bytes.
+    pub secret: Option<SecretString>,
+    /// Where the public keys of RS256, ES256 and `EdDSA` are.
+    pub jwks_url: Option<JwksUrl>,
+    /// What `aud` must be or hold.
+    pub audience: String,
+    /// What `iss` must be, if anything.
+    pub issuer: Option<String>,
+}
+
+impl Default for JwtSettings {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            jwks_url: None,
+            audience: "authenticated".to_owned(),
+            issuer: None,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jwt: JwtSettings::default(),
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            serve_metrics: true,
+            request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(30),
+            use_flush_interval: Duration::from_secs(1),
+            max_connections: 10_000,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use keywright_core::ambient::{Clock, Entropy};
+use keywright_engine::{UseLog, Verifier};
+use keywright_store::Store;
+
+use crate::failures::FailureTable;
+use crate::jwt::JwtVerifier;
+use crate::settings::Settings;
+use crate::telemetry::MetricsText;
+
+/// What the server takes from its surroundings.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What every request can reach. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) verifier: Verifier,
+    pub(crate) uses: UseLog,
+    pub(crate) jwt: JwtVerifier,
+    pub(crate) failures: FailureTable,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) metrics: MetricsText,
+    pub(crate) request_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    /// Set once the server was told to stop: it is not ready any more.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl AppState {
+    pub(crate) fn new(surroundings: Surroundings, settings: &Settings) -> Self {
+        let Surroundings {
+            store,
+            clock,
+            entropy,
+        } = surroundings;
+        let uses = UseLog::new(store.clone());
+        Self(Arc::new(Inner {
+            verifier: Verifier::new(store.clone(), clock.clone(), uses.clone()),
+            jwt: JwtVerifier::new(&settings.jwt, clock.clone()),
+            failures: FailureTable::default(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            metrics: MetricsText::install(),
+            request_timeout: settings.request_timeout,
+            body_timeout: settings.body_timeout,
+            stopping: AtomicBool::new(false),
+            store,
+            clock,
+            entropy,
+            uses,
+        }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
