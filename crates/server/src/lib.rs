@@ -11,6 +11,8 @@ mod authority;
 mod exchange;
 mod extract;
 mod failures;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod jwt;
 mod listener;
 mod openapi;

@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// A crate of the workspace and the crates of the workspace that it may use.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("keywright-core", &[]),
     ("keywright-api", &[]),
     ("keywright-store", &["keywright-core"]),
@@ -28,6 +28,8 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "keywright-server",
         ],
     ),
+    // A program of its own, which reaches what strangers can send to.
+    ("keywright-fuzz", &["keywright-core", "keywright-server"]),
     // For tests: as a dev-dependency everybody may use it, and that is not
     // looked at here; in a program it has no place.
     ("keywright-testkit", &[]),
