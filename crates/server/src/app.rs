@@ -3,6 +3,7 @@
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, RETRY_AFTER};
 use axum::http::{HeaderName, Method};
 use axum::{Router, middleware};
+use tower::util::option_layer;
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi, Paths};
@@ -100,7 +101,7 @@ pub(crate) fn router(state: AppState, settings: &Settings) -> Router {
         router = router.merge(routes::metrics());
     }
     router
-        .layer(cors(settings))
+        .layer(option_layer(cors(settings)))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             exchange::carry_out,
@@ -119,8 +120,11 @@ pub(crate) fn metrics_router(state: AppState) -> Router {
 }
 
 /// Browsers of the configured origins, and no others, may call the API. Cookies play no part in it.
-fn cors(settings: &Settings) -> CorsLayer {
-    CorsLayer::new()
+fn cors(settings: &Settings) -> Option<CorsLayer> {
+    if settings.cors_origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
         .allow_origin(settings.cors_origins.clone())
         .allow_methods([
             Method::GET,
@@ -136,5 +140,6 @@ fn cors(settings: &Settings) -> CorsLayer {
             HeaderName::from_static("keywright-user"),
             exchange::REQUEST_ID,
         ])
-        .expose_headers([LINK, RETRY_AFTER, exchange::REQUEST_ID])
+        .expose_headers([LINK, RETRY_AFTER, exchange::REQUEST_ID]);
+    Some(layer)
 }

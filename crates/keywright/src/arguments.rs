@@ -1,0 +1,132 @@
+//! The command line: every command, and what it takes. No argument ever holds a secret: other users of the machine
+//! can read them.
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::command::{
+    admin_key, audit, completions, doctor, keys, keyspaces, migrate, openapi, serve, token, users,
+    verify,
+};
+use crate::failure::Failure;
+
+/// Issues API keys, verifies them and retires them.
+#[derive(Debug, Parser)]
+#[command(name = "keywright", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keywright serve
+  KEY=$(keywright keys create 'build server' --user user-1 --permission READ_GRAPH)
+  keywright verify --permission READ_GRAPH <<<\"$KEY\"
+  keywright keys list --user user-1
+
+Exit codes: 0 done, 1 refused or not possible, 2 asked for wrongly.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<serve::Serve>),
+    /// Make, show, change and revoke keys
+    Keys(keys::Keys),
+    /// Show and delete users
+    Users(users::Users),
+    /// Make, show and change keyspaces
+    Keyspaces(keyspaces::Keyspaces),
+    /// Show who changed what
+    Audit(audit::Audit),
+    /// Ask whether a key is good; the key is read from standard input
+    Verify(verify::Verify),
+    /// Sign a JWT for a user with the server's own secret
+    Token(token::Token),
+    /// Make a service key straight in the database, when all are lost
+    AdminKey(admin_key::AdminKey),
+    /// Bring the database to the schema of this version
+    Migrate(migrate::Migrate),
+    /// Check configuration, files and database, and say what to do
+    Doctor(Box<doctor::Doctor>),
+    /// Print the server's OpenAPI document
+    Openapi(openapi::Openapi),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Completions),
+}
+
+impl Arguments {
+    /// Does what was asked.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Keys(command) => command.run(),
+            Command::Users(command) => command.run(),
+            Command::Keyspaces(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Token(command) => command.run(),
+            Command::AdminKey(command) => command.run(),
+            Command::Migrate(command) => command.run(),
+            Command::Doctor(command) => command.run(),
+            Command::Openapi(_) => openapi::Openapi::run(),
+            Command::Completions(command) => command.run(),
+        }
+    }
+}
+
+/// The command line as clap knows it.
+pub(crate) fn definition() -> clap::Command {
+    environment_counts(Arguments::command())
+}
+
+/// Reads the command line; ends the process where it is not understood, or only help was asked for.
+pub(crate) fn parse() -> Arguments {
+    let matches = definition().get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Help names the variables without what they hold, and a variable that is empty is not set.
+fn environment_counts(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let is_empty = argument
+                .get_env()
+                .and_then(std::env::var_os)
+                .is_some_and(|value| value.is_empty());
+            let argument = argument.hide_env_values(true);
+            if is_empty {
+                argument.env(None)
+            } else {
+                argument
+            }
+        })
+        .mut_subcommands(environment_counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_serve_is_a_variable_too() {
+        let definition = definition();
+        let serve = definition.find_subcommand("serve").unwrap();
+        for argument in serve
+            .get_arguments()
+            .filter(|argument| argument.get_long().is_some())
+        {
+            let long = argument.get_long().unwrap();
+            let variable = format!("KEYWRIGHT_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(
+                argument.get_env().and_then(|name| name.to_str()),
+                Some(variable.as_str()),
+                "--{long}"
+            );
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `keywright serve`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use keywright_server::{JwtSettings, Server, Settings, Surroundings};
+use keywright_store::Store;
+use reqwest::header::HeaderValue;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::configuration::{Configuration, ServeOptions};
+use crate::failure::Failure;
+use crate::service_key::Destination;
+use crate::system::{SystemClock, SystemEntropy};
+use crate::{database, output, service_key, telemetry};
+
+/// Run the server
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without any configuration this is a working server: SQLite in keywright-data, a generated JWT secret kept there.
+
+Examples:
+  keywright serve
+  keywright serve --config /etc/keywright.toml
+  KEYWRIGHT_DATABASE=postgres://keywright:…@db/keywright KEYWRIGHT_JWT_SECRET=… keywright serve \\
+    --listen 0.0.0.0:7878 --behind-proxy 10.0.0.0/8
+
+Every option is an environment variable and a line of the file too, as in: listen = \"0.0.0.0:7878\". A flag counts more
+than the environment, and the environment more than the file. The JWT secret is no flag: set KEYWRIGHT_JWT_SECRET, or
+jwt-secret in the file.")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    options: ServeOptions,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let password_is_an_argument = self.options.storage.database.is_some();
+        let configuration = Configuration::resolve(self.options)?;
+        telemetry::start(&configuration.log, configuration.log_format);
+        if password_is_an_argument && password_on_the_command_line(&configuration) {
+            tracing::warn!(
+                "the database's password is on the command line, where other users of this machine can read it: set \
+                 KEYWRIGHT_DATABASE or write it into the file of --config"
+            );
+        }
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(workers) = configuration.workers {
+            runtime.worker_threads(workers.get());
+        }
+        let runtime = runtime.enable_all().build().map_err(|error| {
+            Failure::refused(format!("the runtime could not be started: {error}"))
+        })?;
+        runtime.block_on(serve(&configuration))
+    }
+}
+
+/// Whether an argument of this process, not only its environment, holds the database's password.
+fn password_on_the_command_line(configuration: &Configuration) -> bool {
+    configuration.storage.database.has_password()
+        && std::env::args_os().any(|argument| argument.to_string_lossy().contains("postgres"))
+}
+
+async fn serve(configuration: &Configuration) -> Result<(), Failure> {
+    let settings = settings(configuration)?;
+    let mut stops = Stops::new()?;
+    let store = database::open(&configuration.storage).await?;
+    let started = start(configuration, settings, store.clone()).await;
+    let server = match started {
+        Ok(server) => server,
+        Err(failure) => {
+            store.close().await;
+            return Err(failure);
+        }
+    };
+
+    stops.wait().await;
+    tracing::info!("stopping: what has begun is finished; once more stops at once");
+    let stopped = tokio::select! {
+        stopped = server.stop() => stopped,
+        () = stops.wait() => return Err(Failure::refused("stopped at once: requests may have been cut off")),
+    };
+    if stopped.cut_off > 0 || !stopped.uses_written {
+        tracing::warn!(
+            cut_off = stopped.cut_off,
+            uses_written = stopped.uses_written,
+            "stopped, not all in order"
+        );
+    } else {
+        tracing::info!("stopped");
+    }
+    Ok(())
+}
+
+/// Listens, hands the first service key over, and serves.
+async fn start(
+    configuration: &Configuration,
+    settings: Settings,
+    store: Arc<dyn Store>,
+) -> Result<Server, Failure> {
+    let network = &configuration.network;
+    let listener = listen(network.listen, "--listen").await?;
+    let metrics = match network.metrics_listen {
+        Some(address) => Some(listen(address, "--metrics-listen").await?),
+        None => None,
+    };
+    service_key::ensure_first(&*store, &destination(configuration)).await?;
+
+    let address = local_address(&listener)?;
+    tracing::info!(database = %configuration.storage.database, listen = %address, "starting");
+    if let Some(metrics) = &metrics {
+        tracing::info!(listen = %local_address(metrics)?, "metrics have an address of their own");
+    }
+    let surroundings = Surroundings {
+        store,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let server = Server::start(listener, metrics, surroundings, settings);
+    // Nobody need be listening to standard output for the server to be of use.
+    if let Err(error) = output::line(&format!("listening on http://{address}")) {
+        tracing::warn!(%error, "standard output cannot be written");
+    }
+    Ok(server)
+}
+
+fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
+    let origin = |origin: &String| {
+        HeaderValue::from_str(origin)
+            .map_err(|_| Failure::usage(format!("cors-origin: {origin} is no origin")))
+    };
+    let jwt = &configuration.jwt;
+    Ok(Settings {
+        jwt: JwtSettings {
+            secret: jwt.secret.load_or_generate(&SystemEntropy)?,
+            jwks_url: jwt.jwks_url.clone(),
+            audience: jwt.audience.clone(),
+            issuer: jwt.issuer.clone(),
+        },
+        trusted_proxies: configuration.network.behind_proxy.clone(),
+        cors_origins: configuration
+            .network
+            .cors_origins
+            .iter()
+            .map(origin)
+            .collect::<Result<_, _>>()?,
+        ..Settings::default()
+    })
+}
+
+/// A person at the terminal is shown the first key, unless a file was asked for.
+fn destination(configuration: &Configuration) -> Destination {
+    if output::is_terminal() && configuration.admin_key_file.is_none() {
+        Destination::Output
+    } else {
+        Destination::File(configuration.admin_key_path())
+    }
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::refused(format!(
+            "{address} cannot be listened on: {error}; name another address with {option}"
+        ))
+    })
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::refused(format!("the listener has no address: {error}")))
+}
+
+/// What asks the process to stop.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::refused(format!("signals cannot be received: {error}")))
+        };
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The values of options. Each says what is wrong with a text and what would be right; none says it of a secret.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use tracing_subscriber::EnvFilter;
+
+/// A text that is never shown: not when it is wrong either.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretText(pub(crate) SecretString);
+
+impl FromStr for SecretText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(SecretString::from(text)))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of any value, because the error for a wrong type would show what was there.
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(SecretString::from(text))),
+            _ => Err(D::Error::custom("must be a text in quotation marks")),
+        }
+    }
+}
+
+/// Reads values from the file as from the command line.
+macro_rules! deserialize_from_text {
+    ($($name:ty),+) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )+};
+}
+deserialize_from_text!(ListenAddress, Network, Origin, JwksUrl, LogFilter);
+
+/// An address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListenAddress(pub(crate) SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numeric = text
+            .strip_prefix("localhost:")
+            .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+        numeric.parse().map(Self).map_err(|_| {
+            "write an address and a port, such as 127.0.0.1:7878, [::1]:7878 or 0.0.0.0:7878"
+                .to_owned()
+        })
+    }
+}
+
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map(|network| Self(network.trunc()))
+            .map_err(|_| {
+                "write a network such as 10.0.0.0/8 or an address such as 10.0.0.7".to_owned()
+            })
+    }
+}
+
+/// The origin of a browser page (RFC 6454): scheme, host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin(pub(crate) String);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let written_as = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .map(|url| url.origin().ascii_serialization());
+        match written_as {
+            Some(origin) if origin == text => Ok(Self(origin)),
+            Some(origin) => Err(format!(
+                "browsers send this origin as {origin}: write it so"
+            )),
+            None => Err("write an origin such as https://console.example.com".to_owned()),
+        }
+    }
+}
+
+/// Where an identity provider publishes its keys.
+#[derive(Debug, Clone)]
+pub(crate) struct JwksUrl(pub(crate) keywright_server::jwt::JwksUrl);
+
+impl FromStr for JwksUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        keywright_server::jwt::JwksUrl::parse(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Which events are logged, in the syntax of tracing's `EnvFilter`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogFilter(String);
+
+impl LogFilter {
+    /// The directives.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        EnvFilter::try_new(text)
+            .map(|_| Self(text.to_owned()))
+            .map_err(|error| {
+                format!(
+                    "{error}; write a level such as info, or target=level such as keywright=debug"
+                )
+            })
+    }
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one object a line
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal<T: FromStr<Err = String> + std::fmt::Debug>(text: &str) -> String {
+        text.parse::<T>().unwrap_err()
+    }
+
+    #[test]
+    fn localhost_is_the_loopback_address() {
+        assert_eq!(
+            "localhost:80".parse(),
+            Ok(ListenAddress(([127, 0, 0, 1], 80).into()))
+        );
+        assert!(refusal::<ListenAddress>("example.com:80").contains("such as 127.0.0.1:7878"));
+    }
+
+    #[test]
+    fn an_address_is_a_network_of_one() {
+        assert_eq!("10.0.0.7".parse::<Network>(), "10.0.0.7/32".parse());
+        assert_eq!("10.1.2.3/8".parse::<Network>(), "10.0.0.0/8".parse());
+        assert!(refusal::<Network>("proxy").contains("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_send_it() {
+        assert!("https://a.example".parse::<Origin>().is_ok());
+        assert!("http://localhost:3000".parse::<Origin>().is_ok());
+        assert!(
+            refusal::<Origin>("https://a.example/").ends_with("https://a.example: write it so")
+        );
+        assert!(refusal::<Origin>("*").contains("write an origin"));
+        assert!(refusal::<Origin>("file:///x").contains("write an origin"));
+    }
+
+    #[test]
+    fn a_filter_that_means_nothing_is_refused() {
+        assert!("keywright=trace,warn".parse::<LogFilter>().is_ok());
+        assert!(refusal::<LogFilter>("keywright=loudly").contains("such as info"));
+    }
+}
