@@ -1,0 +1,106 @@
+//! Opening a database: how far its tables are, and what a program that is too old is told.
+
+use keywright_store::postgres::PostgresStore;
+use keywright_store::sqlite::SqliteStore;
+use keywright_store::{OpenError, SchemaVersions};
+
+use crate::world::{Place, World};
+
+contract! {
+    a_newer_database_is_refused_untouched,
+    a_database_whose_migration_is_another_is_refused,
+    how_far_the_tables_are_is_told,
+    what_was_written_is_there_when_opened_again,
+    the_database_takes_every_statement,
+}
+
+async fn a_newer_database_is_refused_untouched(world: World) {
+    world.store.close().await;
+    world
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             SELECT 9999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+        )
+        .await;
+    let refused = world.open_again().await.err().expect("refused");
+    assert!(
+        matches!(
+            refused,
+            OpenError::NewerSchema {
+                found: 9999,
+                known: 1
+            }
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused.to_string().contains("run the newer keywright"),
+        "{refused}"
+    );
+    assert_eq!(
+        world.number("SELECT count(*) FROM _sqlx_migrations").await,
+        2
+    );
+    world
+        .execute("DELETE FROM _sqlx_migrations WHERE version = 9999")
+        .await;
+    assert!(world.open_again().await.is_ok());
+}
+
+async fn a_database_whose_migration_is_another_is_refused(world: World) {
+    world.store.close().await;
+    let other = match world.place {
+        Place::Sqlite(_) => "x'00'",
+        Place::Postgres(_) => "'\\x00'",
+    };
+    world
+        .execute(&format!("UPDATE _sqlx_migrations SET checksum = {other}"))
+        .await;
+    let refused = world.open_again().await.err().expect("refused");
+    assert!(matches!(refused, OpenError::Migration(_)), "{refused}");
+}
+
+async fn how_far_the_tables_are_is_told(world: World) {
+    let versions = match &world.place {
+        Place::Sqlite(_) => SqliteStore::schema_versions(&world.place.file()).await,
+        Place::Postgres(database) => PostgresStore::schema_versions(database.url()).await,
+    };
+    assert_eq!(
+        versions.unwrap(),
+        SchemaVersions {
+            applied: Some(1),
+            known: 1
+        }
+    );
+}
+
+async fn what_was_written_is_there_when_opened_again(world: World) {
+    let record = world.key("alice").await;
+    world.store.close().await;
+    let again = world.open_again().await.unwrap();
+    assert_eq!(again.find_key(record.key.id).await, Ok(Some(record)));
+}
+
+async fn the_database_takes_every_statement(world: World) {
+    world.store.close().await;
+    let prepared = match &world.place {
+        Place::Sqlite(_) => {
+            world
+                .open_sqlite()
+                .await
+                .unwrap()
+                .prepare_every_statement()
+                .await
+        }
+        Place::Postgres(_) => {
+            world
+                .open_postgres()
+                .await
+                .unwrap()
+                .prepare_every_statement()
+                .await
+        }
+    };
+    let prepared = prepared.unwrap();
+    assert!(prepared > 25, "only {prepared} are listed");
+}
