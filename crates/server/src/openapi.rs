@@ -105,27 +105,33 @@ fn schemes() -> [(&'static str, SecurityScheme); 5] {
     ]
 }
 
-/// Documents what a route asks of whoever calls it, from the type of its first argument.
+/// Documents what a route asks of whoever calls it, and how it refuses, from the type of its first argument.
 pub(crate) fn document_authority(operation: &mut Operation, needs: Needs) {
+    use ErrorCode as E;
+
     let one = |name: &str| SecurityRequirement::new::<_, [&str; 0], &str>(name, []);
-    let (schemes, sentence) = match needs {
-        Needs::Nothing => (vec![], None),
+    let (schemes, sentence, refusals) = match needs {
+        Needs::Nothing => (vec![], None, vec![]),
         Needs::UserOrService(needed) => (
             vec![JWT, SERVICE_BEARER, SERVICE_HEADER],
             Some(format!(
                 "For a user, or for a service key that holds `{}`.",
                 needed.name()
             )),
+            vec![E::InsufficientScope],
         ),
         Needs::Service(needed) => (
             vec![SERVICE_BEARER, SERVICE_HEADER],
             Some(format!("For a service key that holds `{}`.", needed.name())),
+            vec![E::InsufficientScope, E::ServiceKeyRequired],
         ),
         Needs::Key => (
             vec![KEY_BEARER, KEY_HEADER],
             Some("For whoever holds a key.".to_owned()),
+            vec![],
         ),
     };
+    document_codes(operation, &refusals);
     operation.security = Some(schemes.into_iter().map(one).collect());
     let described = [operation.description.take(), sentence]
         .into_iter()
@@ -134,7 +140,7 @@ pub(crate) fn document_authority(operation: &mut Operation, needs: Needs) {
     operation.description = (!described.is_empty()).then(|| described.join("\n\n"));
 }
 
-/// Documents every error that a route can answer with, by what it takes; those of its own it names itself.
+/// Documents every error that a route can answer with by what it takes; those of its own it names itself.
 fn document_errors(operation: &mut Operation) {
     use ErrorCode as E;
 
@@ -156,7 +162,6 @@ fn document_errors(operation: &mut Operation) {
             E::InvalidToken,
             E::TooManyFailures,
         ]);
-        codes.push(E::InsufficientScope);
     }
     if operation.request_body.is_some() {
         codes.extend([
@@ -165,15 +170,19 @@ fn document_errors(operation: &mut Operation) {
             E::PayloadTooLarge,
             E::UnsupportedMediaType,
         ]);
-        codes.push(E::ValidationFailed);
     }
-    if operation
+    let takes_parameters = operation
         .parameters
         .as_ref()
-        .is_some_and(|parameters| !parameters.is_empty())
-    {
+        .is_some_and(|parameters| !parameters.is_empty());
+    if takes_parameters || operation.request_body.is_some() {
         codes.push(E::ValidationFailed);
     }
+    document_codes(operation, &codes);
+}
+
+/// Documents what the route does not document itself: one response a status.
+fn document_codes(operation: &mut Operation, codes: &[ErrorCode]) {
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for code in codes {
         by_status
