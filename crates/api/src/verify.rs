@@ -40,7 +40,7 @@ pub enum Verification {
 pub struct FoundKey {
     /// Whether the key is good: `code` is `VALID`.
     pub valid: bool,
-    /// The first that holds, in the order REVOKED, SUSPENDED, EXPIRED, INSUFFICIENT_PERMISSIONS, VALID.
+    /// The first that holds, in the order `REVOKED`, `SUSPENDED`, `EXPIRED`, `INSUFFICIENT_PERMISSIONS`, `VALID`.
     pub code: FoundCode,
     /// Its id.
     pub key_id: Uuid,
@@ -61,7 +61,7 @@ pub struct FoundKey {
     pub expires_at: Option<String>,
     /// What a program attached to it.
     pub metadata: Map<String, Value>,
-    /// With INSUFFICIENT_PERMISSIONS: what it lacks, in the order asked.
+    /// With `INSUFFICIENT_PERMISSIONS`: what it lacks, in the order asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub missing_permissions: Option<Vec<String>>,
@@ -73,7 +73,7 @@ pub struct NoKey {
     /// Always false.
     #[schema(example = false)]
     pub valid: bool,
-    /// Always NOT_FOUND.
+    /// Always `NOT_FOUND`.
     pub code: NotFoundCode,
 }
 

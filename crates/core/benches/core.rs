@@ -52,10 +52,10 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter(|| WellFormed::parse(black_box(text.expose())).is_some());
     });
     criterion.bench_function("tag", |bencher| {
-        bencher.iter(|| tag_keys.made(black_box(&well_formed)))
+        bencher.iter(|| tag_keys.made(black_box(&well_formed)));
     });
     criterion.bench_function("digest", |bencher| {
-        bencher.iter(|| Digest::of(black_box(text.expose())))
+        bencher.iter(|| Digest::of(black_box(text.expose())));
     });
     criterion.bench_function("decide", |bencher| {
         bencher.iter(|| {

@@ -125,7 +125,7 @@ impl Catalogue {
             match self.number_of(name.as_ref()) {
                 None => refused.push(Ungrantable::Unknown(place)),
                 Some(number) if bits & (1 << number) != 0 => {
-                    refused.push(Ungrantable::Repeated(place))
+                    refused.push(Ungrantable::Repeated(place));
                 }
                 Some(number) => bits |= 1 << number,
             }

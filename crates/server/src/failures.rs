@@ -12,7 +12,7 @@ use crate::source::subscriber;
 const ALLOWED: u32 = 100;
 
 /// How long a window lasts, from a source's first failure.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// How many sources are told apart at most. Further ones share one count.
 const SOURCES: usize = 16_384;

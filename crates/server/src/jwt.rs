@@ -141,6 +141,3 @@ impl JwtVerifier {
 fn moment(numeric_date: f64) -> Option<Timestamp> {
     (!numeric_date.is_nan()).then(|| Timestamp::from_micros((numeric_date * 1e6) as i64))
 }
-
-#[cfg(test)]
-mod tests;

@@ -179,6 +179,12 @@ fn document_errors(operation: &mut Operation) {
         codes.push(E::ValidationFailed);
     }
     document_codes(operation, &codes);
+    // Those that a route names itself say their codes; the body is the same everywhere.
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.as_str() >= "400", response) {
+            response.content = problem(&[]).content;
+        }
+    }
 }
 
 /// Documents what the route does not document itself: one response a status.

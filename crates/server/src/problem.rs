@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keywright_api::problem::{ErrorCode, FieldError};
 use keywright_core::ambient::EntropyError;
@@ -19,7 +19,7 @@ pub(crate) struct Problem {
     code: ErrorCode,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -28,7 +28,7 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -91,14 +91,14 @@ impl Problem {
     }
 
     fn with_challenge(mut self, challenge: HeaderValue) -> Self {
-        self.headers.insert(WWW_AUTHENTICATE, challenge);
+        self.headers.push((WWW_AUTHENTICATE, challenge));
         self
     }
 
     fn retry_after(mut self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.headers
-            .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            .push((RETRY_AFTER, HeaderValue::from(seconds.max(1))));
         self
     }
 
@@ -153,9 +153,8 @@ impl Problem {
         // infallible: text and numbers are written as JSON
         let body = serde_json::to_vec(&body).expect("a problem is written as JSON");
         let mut response = (status, body).into_response();
-        for (name, value) in headers.iter().chain(&self.headers) {
-            response.headers_mut().insert(name, value.clone());
-        }
+        response.headers_mut().extend(headers.clone());
+        response.headers_mut().extend(self.headers);
         response.headers_mut().insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

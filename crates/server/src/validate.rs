@@ -18,10 +18,10 @@ pub(crate) struct Validation(Vec<FieldError>);
 
 impl Validation {
     /// Refuses the field at `pointer`.
-    pub(crate) fn refuse(&mut self, pointer: impl Into<String>, detail: impl ToString) {
+    pub(crate) fn refuse(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.0.push(FieldError {
             pointer: pointer.into(),
-            detail: detail.to_string(),
+            detail: detail.into(),
         });
     }
 
@@ -159,16 +159,14 @@ impl Validation {
     /// A number within bounds, or the default.
     pub(crate) fn limit(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return MAX_LIMIT };
-        match text.parse() {
-            Ok(limit @ 1..=MAX_LIMIT) => limit,
-            _ => {
-                self.refuse(
-                    "?limit",
-                    format!("must be a whole number from 1 to {MAX_LIMIT}"),
-                );
-                MAX_LIMIT
-            }
+        if let Ok(limit @ 1..=MAX_LIMIT) = text.parse() {
+            return limit;
         }
+        self.refuse(
+            "?limit",
+            format!("must be a whole number from 1 to {MAX_LIMIT}"),
+        );
+        MAX_LIMIT
     }
 }
 

@@ -16,14 +16,14 @@ use tokio::sync::Mutex;
 use super::JwtError;
 
 /// How long at least between two fetches.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// How long at least between two tries while no key was ever had.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How old keys may get before they are fetched again in the background, so that one that the provider withdrew
 /// does not stay good here.
-const REFRESH: Duration = Duration::from_secs(15 * 60);
+const REFRESH: Duration = Duration::from_mins(15);
 
 /// How long a fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -161,7 +161,7 @@ impl Inner {
                 .keys
                 .store(Some(Arc::new(KeySet { keys, fetched: now }))),
             Err(error) => {
-                tracing::warn!(%error, url = %self.url, "the identity provider's public keys were not had")
+                tracing::warn!(%error, url = %self.url, "the identity provider's public keys were not had");
             }
         }
     }

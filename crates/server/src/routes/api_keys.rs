@@ -15,6 +15,8 @@ use keywright_core::authority::{KeyEdit, Refusal};
 use keywright_core::identifier::KeyId;
 use keywright_core::keyspace::Operation;
 use keywright_store::{KeyEdited, KeySelector};
+use utoipa::IntoParams;
+use uuid::Uuid;
 
 use crate::attribution::Provenance;
 use crate::authority::UserOrService;
@@ -22,6 +24,31 @@ use crate::extract::no_such_key;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::wire;
+
+/// Which key is meant.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "for the document; the extractor is KeyIdPath")]
+struct KeyPath {
+    /// The key's id.
+    key_id: Uuid,
+}
+
+/// For whom a service key acts.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document; the extractor is UserOrService")]
+struct ActingFor {
+    /// With a service key: the user it acts for. For creation and lists it is required, unless service keys
+    /// themselves are meant; elsewhere it confines the service key to this user's keys.
+    #[param(
+        rename = "Keywright-User",
+        required = false,
+        min_length = 1,
+        max_length = 255
+    )]
+    keywright_user: Option<String>,
+}
 
 /// Changes a key, and answers the key as it is then.
 pub(crate) async fn change<O>(

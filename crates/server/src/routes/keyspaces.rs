@@ -17,7 +17,7 @@ fn refused(refusal: &KeyspaceRefusal) -> Problem {
         KeyspaceRefusal::BuiltIn => Problem::new(ErrorCode::BuiltInKeyspace, refusal.to_string()),
         KeyspaceRefusal::Catalogue(error) => {
             let mut validation = Validation::default();
-            validation.refuse("/permissions", error);
+            validation.refuse("/permissions", error.to_string());
             validation.done().err().unwrap_or_else(Problem::internal)
         }
     }

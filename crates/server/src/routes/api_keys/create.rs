@@ -15,7 +15,7 @@ use keywright_core::keyspace::DEFAULT;
 use keywright_core::lifecycle::Lifecycle;
 use keywright_core::permission::Grants;
 
-use super::refused;
+use super::{ActingFor, refused};
 use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
 use crate::extract::Json;
@@ -32,15 +32,12 @@ use crate::wire;
     post,
     path = "/api/api-keys",
     tag = "API keys",
-    params(("Keywright-User" = Option<String>, Header,
-        description = "With a service key: the user whose key it will be. Left out for `keyspace` `keywright`.",
-        min_length = 1, max_length = 255)),
+    params(ActingFor),
     request_body = CreateKey,
     responses(
         (status = 200, description = "The key, with its text", body = CreatedKey,
             headers(("Cache-Control" = String, description = "`no-store`"))),
-        (status = 403, description = "`insufficient_scope`, `service_key_required`, `not_self_service`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`insufficient_scope`, `service_key_required`, `not_self_service`"),
     )
 )]
 pub(crate) async fn generate_api_key(

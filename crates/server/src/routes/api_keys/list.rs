@@ -11,6 +11,7 @@ use keywright_store::{KeyQuery, Position};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::ActingFor;
 use crate::authority::{KeysRead, UserOrService};
 use crate::extract::Query;
 use crate::paging;
@@ -45,8 +46,7 @@ pub(crate) struct KeyFilter {
     get,
     path = "/api/api-keys",
     tag = "API keys",
-    params(KeyFilter, ("Keywright-User" = Option<String>, Header,
-        description = "With a service key: the user whose keys are meant.", min_length = 1, max_length = 255)),
+    params(KeyFilter, ActingFor),
     responses((status = 200, description = "One page of keys", body = [Key],
         headers(("Link" = String, description = "`<…>; rel=\"next\"` where there is more"))))
 )]

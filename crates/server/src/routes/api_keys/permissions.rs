@@ -6,7 +6,7 @@ use keywright_api::{Key, ReplacePermissions};
 use keywright_core::authority::{KeyEdit, may_see};
 use keywright_core::permission::Grants;
 
-use super::{change, refused};
+use super::{ActingFor, KeyPath, change, refused};
 use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
 use crate::extract::{Json, KeyIdPath, no_such_key};
@@ -19,18 +19,13 @@ use crate::validate::Validation;
     put,
     path = "/api/api-keys/{key_id}/permissions",
     tag = "API keys",
-    params(("key_id" = uuid::Uuid, Path, description = "The key's id"),
-        ("Keywright-User" = Option<String>, Header, description = "With a service key: only a key of this user.",
-            min_length = 1, max_length = 255)),
+    params(KeyPath, ActingFor),
     request_body = ReplacePermissions,
     responses(
         (status = 200, description = "The key as it is now", body = Key),
-        (status = 403, description = "`insufficient_scope`, `not_self_service`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`: there is no such key, or it is another user's",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`key_revoked`, `last_service_key`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`insufficient_scope`, `not_self_service`"),
+        (status = 404, description = "`not_found`: there is no such key, or it is another user's"),
+        (status = 409, description = "`key_revoked`, `last_service_key`"),
     )
 )]
 pub(crate) async fn update_api_key_permissions(

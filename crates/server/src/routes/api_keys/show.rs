@@ -5,7 +5,7 @@ use axum::extract::State;
 use keywright_api::Key;
 use keywright_core::authority::may_see;
 
-use super::refused;
+use super::{ActingFor, KeyPath, refused};
 use crate::authority::{KeysRead, UserOrService};
 use crate::extract::{KeyIdPath, no_such_key};
 use crate::problem::Problem;
@@ -17,13 +17,10 @@ use crate::wire;
     get,
     path = "/api/api-keys/{key_id}",
     tag = "API keys",
-    params(("key_id" = uuid::Uuid, Path, description = "The key's id"),
-        ("Keywright-User" = Option<String>, Header, description = "With a service key: only a key of this user.",
-            min_length = 1, max_length = 255)),
+    params(KeyPath, ActingFor),
     responses(
         (status = 200, description = "The key", body = Key),
-        (status = 404, description = "`not_found`: there is no such key, or it is another user's",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: there is no such key, or it is another user's"),
     )
 )]
 pub(crate) async fn get_api_key(

@@ -6,7 +6,7 @@ use keywright_api::{Key, PatchKey};
 use keywright_core::authority::{DetailsEdit, KeyEdit};
 use keywright_core::key::Metadata;
 
-use super::change;
+use super::{ActingFor, KeyPath, change};
 use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
 use crate::extract::{Json, KeyIdPath};
@@ -21,18 +21,13 @@ use crate::validate::Validation;
     patch,
     path = "/api/api-keys/{key_id}",
     tag = "API keys",
-    params(("key_id" = uuid::Uuid, Path, description = "The key's id"),
-        ("Keywright-User" = Option<String>, Header, description = "With a service key: only a key of this user.",
-            min_length = 1, max_length = 255)),
+    params(KeyPath, ActingFor),
     request_body = PatchKey,
     responses(
         (status = 200, description = "The key as it is now", body = Key),
-        (status = 403, description = "`insufficient_scope`, `not_self_service`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`: there is no such key, or it is another user's",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`key_revoked`, `last_service_key`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`insufficient_scope`, `not_self_service`"),
+        (status = 404, description = "`not_found`: there is no such key, or it is another user's"),
+        (status = 409, description = "`key_revoked`, `last_service_key`"),
     )
 )]
 pub(crate) async fn update_api_key(

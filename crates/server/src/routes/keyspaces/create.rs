@@ -26,8 +26,7 @@ use crate::wire;
     request_body = CreateKeyspace,
     responses(
         (status = 200, description = "The keyspace", body = Keyspace),
-        (status = 409, description = "`keyspace_exists`, `prefix_overlaps`, `too_many_keyspaces`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`keyspace_exists`, `prefix_overlaps`, `too_many_keyspaces`"),
     )
 )]
 pub(crate) async fn create_keyspace(

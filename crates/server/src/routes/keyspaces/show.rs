@@ -18,8 +18,7 @@ use crate::wire;
     params(("name" = String, Path, description = "The keyspace's name", example = "default")),
     responses(
         (status = 200, description = "The keyspace", body = Keyspace),
-        (status = 404, description = "`not_found`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(crate) async fn get_keyspace(

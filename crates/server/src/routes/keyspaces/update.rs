@@ -26,10 +26,8 @@ use crate::wire;
     request_body = PatchKeyspace,
     responses(
         (status = 200, description = "The keyspace as it is now", body = Keyspace),
-        (status = 404, description = "`not_found`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`built_in_keyspace`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`built_in_keyspace`"),
     )
 )]
 pub(crate) async fn update_keyspace(

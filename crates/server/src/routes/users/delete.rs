@@ -19,8 +19,7 @@ use crate::state::AppState;
     params(("id" = String, Path, description = "The user's id, percent-encoded", example = "user-1")),
     responses(
         (status = 204, description = "The user is gone, with all keys"),
-        (status = 404, description = "`not_found`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(crate) async fn delete_user(

@@ -22,8 +22,7 @@ use crate::state::AppState;
     responses(
         (status = 200, description = "One page of keys", body = [Key],
             headers(("Link" = String, description = "`<…>; rel=\"next\"` where there is more"))),
-        (status = 404, description = "`not_found`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(crate) async fn list_keys_of_user(

@@ -18,8 +18,7 @@ use crate::wire;
     params(("id" = String, Path, description = "The user's id, percent-encoded", example = "user-1")),
     responses(
         (status = 200, description = "The user", body = User),
-        (status = 404, description = "`not_found`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(crate) async fn get_user(

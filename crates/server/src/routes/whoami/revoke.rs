@@ -22,10 +22,8 @@ use crate::state::AppState;
     tag = "The key itself",
     responses(
         (status = 200, description = "The key, now REVOKED", body = Key),
-        (status = 404, description = "`not_found`: its owner was deleted meanwhile",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`last_service_key`",
-            body = keywright_api::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: its owner was deleted meanwhile"),
+        (status = 409, description = "`last_service_key`"),
     )
 )]
 pub(crate) async fn revoke_presented_key(
