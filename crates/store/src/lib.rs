@@ -143,7 +143,8 @@ pub trait Store: Send + Sync + 'static {
         by: Attribution,
     ) -> Result<KeyEdited, StoreError>;
 
-    /// Notes when keys were used last; an earlier time than the one there is changes nothing.
+    /// Notes when keys were used last; an earlier time than the one there is changes nothing, nor does the use of a
+    /// key that is gone. Many are written in several transactions. What was noted last may be lost with the machine.
     async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError>;
 
     /// Sees to it that the user exists.

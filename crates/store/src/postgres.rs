@@ -58,13 +58,14 @@ const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transa
      FROM cluster WHERE id = 1";
 const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, USE, HEALTH];
 
-/// How a transaction begins, in one round trip with its settings. I1: whatever the server's own setting is, a
+/// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or
+/// a service that runs out of disk, makes a database read-only by its default. I1: whatever the server's own setting is, a
 /// commit is on its disk before it is answered. A process that is stopped in the middle must not stop the others
 /// for long: the server ends its transaction before those who wait for its locks give up.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on; \
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
      SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '5s'";
 /// For what may be lost with the machine.
-const BEGIN_RELAXED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off; \
+const BEGIN_RELAXED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off; \
      SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '5s'";
 
 /// How often a transaction is begun that the database rolled back for another's sake.
@@ -275,3 +276,6 @@ async fn write_uses(connection: &mut Connection, uses: &[(Uuid, i64)]) -> Result
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,23 +205,16 @@ impl Task {
 
     /// Begins as a writer, so that nothing that was read can change before it is written.
     async fn begin(&mut self) -> Result<(), StoreError> {
-        match execute(&mut self.connection, BEGIN).await {
-            // The connection is not where it should be: in a transaction already, or its thread has ended.
-            Err(StoreError::Internal(text) | StoreError::Damaged(text)) => {
-                self.begin_anew(&text).await
-            }
-            Err(StoreError::Unavailable(text)) if !text.starts_with("SQLite") => {
-                self.begin_anew(&text).await
-            }
-            begun => begun,
+        let begun = execute(&mut self.connection, BEGIN).await;
+        let Err(error) = begun else { return begun };
+        if error_is_elsewhere(&error) {
+            return Err(error);
         }
-    }
-
-    async fn begin_anew(&mut self, why: &str) -> Result<(), StoreError> {
-        tracing::warn!(why, "the connection that writes is opened again");
-        self.connection = SqliteConnection::connect_with(&self.options)
-            .await
-            .map_err(|error| meaning(error.into()))?;
+        // The connection may be stuck: in a transaction already, without its thread, or read-only since the file
+        // was so when it was opened.
+        tracing::warn!(%error, "the connection that writes is opened again");
+        let opened = SqliteConnection::connect_with(&self.options).await;
+        self.connection = opened.map_err(|error| meaning(error.into()))?;
         execute(&mut self.connection, BEGIN).await
     }
 
@@ -232,6 +225,11 @@ impl Task {
 }
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Whether SQLite answered that it cannot now (another program holds the file's lock): no fault of the connection.
+fn error_is_elsewhere(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(text) if text.starts_with("SQLite"))
+}
 
 async fn execute(
     connection: &mut SqliteConnection,
@@ -255,3 +253,6 @@ pub(super) async fn alone<C: Change>(
     execute(connection, "COMMIT").await?;
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,7 +200,10 @@ pub(super) fn entry(
     }
 }
 
-/// Notes when keys were used last.
+/// How many keys one transaction notes the use of: it locks their rows, and a revocation waits for it.
+const USES: usize = 1000;
+
+/// Notes when some keys were used last.
 pub(super) struct RecordUse {
     /// Each key once, in the order of ids: who locks several rows locks them in one order.
     uses: Vec<(Uuid, i64)>,
@@ -208,18 +211,21 @@ pub(super) struct RecordUse {
 
 impl RecordUse {
     /// Of several uses of one key, the last counts.
-    pub(super) fn of(uses: Vec<(KeyId, Timestamp)>) -> Self {
+    pub(super) fn of(uses: Vec<(KeyId, Timestamp)>) -> Vec<Self> {
         let mut last = BTreeMap::new();
         for (KeyId(id), at) in uses {
             let known = last.entry(id).or_insert(at);
             *known = at.max(*known);
         }
-        Self {
-            uses: last
-                .into_iter()
-                .map(|(id, at)| (id, at.as_micros()))
-                .collect(),
-        }
+        let last: Vec<_> = last
+            .into_iter()
+            .map(|(id, at)| (id, at.as_micros()))
+            .collect();
+        last.chunks(USES)
+            .map(|some| Self {
+                uses: some.to_vec(),
+            })
+            .collect()
     }
 }
 

@@ -66,7 +66,7 @@ use crate::{
     Page, Store, StoreError, User, UserQuery,
 };
 
-use change::Made;
+pub(super) use change::Made;
 pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
 pub(super) use schema::{Built, applied_and_known, prepare_database};
 
@@ -251,10 +251,10 @@ impl Store for ThisStore {
     }
 
     async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError> {
-        if uses.is_empty() {
-            return Ok(());
+        for some in keys::RecordUse::of(uses) {
+            self.change("record_use", some).await?;
         }
-        self.change("record_use", keys::RecordUse::of(uses)).await
+        Ok(())
     }
 
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {

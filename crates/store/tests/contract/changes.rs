@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use keywright_core::key::KeyRecord;
+use keywright_core::keyspace::KeyspaceEdit;
 use keywright_core::lifecycle::{Status, Transition};
 use keywright_store::{KeySelector, KeyspaceEdited, StoreError};
 
@@ -127,7 +128,7 @@ async fn a_store_that_works_says_so(world: World) {
     let name = keyspace_name("default");
     let unchanged = world
         .store
-        .edit_keyspace(name, Default::default(), world.by())
+        .edit_keyspace(name, KeyspaceEdit::default(), world.by())
         .await;
     assert!(matches!(unchanged, Ok(KeyspaceEdited::Done(_))));
 }

@@ -1,23 +1,38 @@
 //! What only the store of a cluster promises: several nodes, and a server that comes and goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
+use keywright_core::lifecycle::Transition;
 use keywright_store::postgres::{Options, PostgresStore};
-use keywright_store::{OpenError, Store, StoreError};
-use keywright_testkit::fresh_database;
+use keywright_store::{KeyEdited, OpenError, Store, StoreError};
+use keywright_testkit::{TemporaryPostgres, fresh_database};
+use sqlx::Connection;
+use sqlx::postgres::PgListener;
 
 use crate::ambient::{Counting, StandingClock};
-use crate::world::keyspace_name;
+use crate::world::{Place, World, eventually, keyspace_name, user};
 
 async fn connect(url: &str) -> Result<PostgresStore, OpenError> {
+    connect_with(url, Options::default()).await
+}
+
+async fn connect_with(url: &str, options: Options) -> Result<PostgresStore, OpenError> {
     PostgresStore::connect(
         url,
         Arc::new(StandingClock::new()),
         Arc::new(Counting),
-        Options::default(),
+        options,
     )
     .await
+}
+
+fn url(world: &World) -> &str {
+    let Place::Postgres(database) = &world.place else {
+        panic!("this is no PostgreSQL")
+    };
+    database.url()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,4 +73,202 @@ async fn a_server_that_is_not_there_is_not_available() {
         matches!(refused, OpenError::Store(StoreError::Unavailable(_))),
         "{refused}"
     );
+}
+
+/// A world whose store waits for nothing long.
+async fn impatient_world() -> World {
+    let world = World::on_postgres().await;
+    let options = Options {
+        max_connections: 1,
+        patience: Duration::from_millis(500),
+        statement_timeout: Duration::from_millis(500),
+    };
+    let store = connect_with(url(&world), options).await.unwrap();
+    World {
+        store: Arc::new(store),
+        ..world
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_waits_too_long_for_a_lock_is_undone() {
+    let world = impatient_world().await;
+    let record = world.key("alice").await;
+    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut holding = outside.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM cluster FOR UPDATE")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+
+    let which = keywright_store::KeySelector::Id(record.key.id);
+    let suspend = keywright_core::authority::KeyEdit::Transition(Transition::Suspend);
+    let caller = keywright_core::authority::Caller::Operator;
+    let edited = world
+        .store
+        .edit_key(which, caller, suspend, world.by())
+        .await;
+    assert!(
+        matches!(edited, Err(StoreError::Unavailable(_))),
+        "{edited:?}"
+    );
+    holding.rollback().await.unwrap();
+    assert_eq!(world.look_up(&record).await, record);
+    assert_eq!(
+        (world.audit_since(1).await, world.logged().await),
+        (vec![], vec![])
+    );
+    assert!(matches!(
+        world.transition(&record, Transition::Suspend).await,
+        KeyEdited::Done(_)
+    ));
+    assert_eq!(
+        world.change_log().await[0].seq,
+        1,
+        "what was undone left no gap"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gets_no_connection_in_time_is_told_so() {
+    let world = impatient_world().await;
+    let alice = user("alice");
+    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut holding = outside.begin().await.unwrap();
+    sqlx::query("LOCK TABLE users")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let asked = join_all((0..4).map(|_| world.store.find_user(&alice))).await;
+    assert!(
+        asked
+            .iter()
+            .all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))),
+        "{asked:?}"
+    );
+    holding.rollback().await.unwrap();
+    eventually("it is available again", || async {
+        world.store.find_user(&alice).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_database_is_read_and_not_written() {
+    let world = World::on_postgres().await;
+    let record = world.key("alice").await;
+    world
+        .execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', \
+             current_database()); END $$",
+        )
+        .await;
+    let store = world.open_again().await.unwrap();
+    assert_eq!(store.find_key(record.key.id).await, Ok(Some(record)));
+    let deleted = store.delete_user(user("alice"), world.by()).await;
+    assert!(
+        matches!(deleted, Err(StoreError::NotWritable(_))),
+        "{deleted:?}"
+    );
+    let checked = store.check().await;
+    assert!(
+        matches!(checked, Err(StoreError::NotWritable(_))),
+        "{checked:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_hears_of_what_changes_an_earlier_answer() {
+    let world = World::on_postgres().await;
+    let mut listener = PgListener::connect(url(&world)).await.unwrap();
+    listener.listen("keywright_changes").await.unwrap();
+    let record = world.key("alice").await;
+    world.transition(&record, Transition::Reactivate).await;
+    world.transition(&record, Transition::Suspend).await;
+    world
+        .store
+        .delete_user(user("alice"), world.by())
+        .await
+        .unwrap();
+    for seq in ["1", "2"] {
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.recv()).await;
+        assert_eq!(heard.expect("heard in time").unwrap().payload(), seq);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_is_not_available_until_it_is_back() {
+    let server = Arc::new(TemporaryPostgres::start());
+    let database = server.create_database();
+    let options = Options {
+        patience: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let store = connect_with(&database, options).await.unwrap();
+    let alice = user("alice");
+    store
+        .ensure_user(&alice, keywright_core::timestamp::Timestamp::from_micros(1))
+        .await
+        .unwrap();
+    let found = store.find_user(&alice).await.unwrap();
+    for kill in [false, true] {
+        if kill {
+            server.kill()
+        } else {
+            server.stop()
+        }
+        let asked = store.find_user(&alice).await;
+        assert!(
+            matches!(asked, Err(StoreError::Unavailable(_))),
+            "{asked:?}"
+        );
+        let written = store
+            .delete_user(user("nobody"), World::nobody_in_particular())
+            .await;
+        assert!(
+            matches!(written, Err(StoreError::Unavailable(_))),
+            "{written:?}"
+        );
+        assert!(matches!(
+            store.check().await,
+            Err(StoreError::Unavailable(_))
+        ));
+        server.start_again();
+        eventually("it is available again", || async {
+            store.find_user(&alice).await == Ok(found.clone())
+        })
+        .await;
+        assert_eq!(store.check().await, Ok(()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_not_waited_for_for_ever() {
+    let server = TemporaryPostgres::start();
+    let database = server.create_database();
+    let options = Options {
+        patience: Duration::from_millis(300),
+        statement_timeout: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let store = connect_with(&database, options).await.unwrap();
+    let alice = user("alice");
+    assert_eq!(store.find_user(&alice).await, Ok(None));
+    server.freeze();
+    let asked = tokio::time::timeout(Duration::from_secs(10), store.find_user(&alice)).await;
+    let written = store.delete_user(user("nobody"), World::nobody_in_particular());
+    let written = tokio::time::timeout(Duration::from_secs(10), written).await;
+    server.resume();
+    assert!(
+        matches!(asked, Ok(Err(StoreError::Unavailable(_)))),
+        "{asked:?}"
+    );
+    assert!(
+        matches!(written, Ok(Err(StoreError::Unavailable(_)))),
+        "{written:?}"
+    );
+    eventually("it is available again", || async {
+        store.find_user(&alice).await == Ok(None)
+    })
+    .await;
 }

@@ -116,8 +116,8 @@ async fn uses_of_the_same_keys_at_once_end_with_the_last(world: World) {
         uses.rotate_left(usize::try_from(round).unwrap() * 6);
         world.store.record_use(uses)
     });
-    let noted = join_all(notes).await;
-    assert!(noted.iter().all(Result::is_ok), "{noted:?}");
+    let answers = join_all(notes).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     for record in &records {
         assert_eq!(used(&world, record).await, Some(7));
     }

@@ -102,6 +102,21 @@ impl World {
         self.clock.now()
     }
 
+    /// By a command, at no time in particular.
+    pub(crate) fn nobody_in_particular() -> Attribution {
+        Attribution {
+            entry_id: id(),
+            at: Timestamp::from_micros(0),
+            actor: Actor {
+                kind: ActorKind::CommandLine,
+                id: "tests".to_owned(),
+            },
+            ip: None,
+            user_agent: None,
+            request_id: None,
+        }
+    }
+
     /// By a service key, now, from somewhere.
     pub(crate) fn by(&self) -> Attribution {
         Attribution {
