@@ -5,4 +5,7 @@
 
 mod support;
 
+mod crashes;
+mod hang_ups;
+mod prefixes;
 mod walks;

@@ -55,13 +55,8 @@ pub(crate) const SIGNALLED: fn(&ExitStatus) -> Option<i32> = ExitStatus::signal;
 pub(crate) struct Node {
     folder: PathBuf,
     launch: Launch,
-    running: Mutex<Option<Running>>,
-}
-
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    address: SocketAddr,
+    running: Mutex<Option<Child>>,
+    address: Mutex<Option<SocketAddr>>,
 }
 
 impl Node {
@@ -75,7 +70,8 @@ impl Node {
         let node = Self {
             folder: folder.to_owned(),
             launch,
-            running: Mutex::new(None),
+            running: Mutex::default(),
+            address: Mutex::default(),
         };
         node.start_again();
         node
@@ -102,7 +98,8 @@ impl Node {
             }
             Some(address?.parse().expect("an address"))
         });
-        *running = Some(Running { child, address });
+        *running = Some(child);
+        *self.address.lock().expect("no other test uses it") = Some(address);
     }
 
     fn spawn(&self) -> Child {
@@ -130,10 +127,10 @@ impl Node {
         self.folder.join("data")
     }
 
-    /// Where it listens now.
+    /// Where it listens, or listened last.
     pub(crate) fn address(&self) -> SocketAddr {
-        let running = self.running.lock().expect("no other test uses it");
-        running.as_ref().expect("it runs").address
+        let address = self.address.lock().expect("no other test uses it");
+        address.expect("it was started")
     }
 
     /// What it logged, in all its starts.
@@ -149,7 +146,7 @@ impl Node {
     /// The process itself, and not the one that started it.
     pub(crate) fn process(&self) -> Pid {
         let running = self.running.lock().expect("no other test uses it");
-        process_of(&running.as_ref().expect("it runs").child, &self.launch)
+        process_of(running.as_ref().expect("it runs"), &self.launch)
     }
 
     /// `kill -9`; returns when it is gone.
@@ -171,7 +168,7 @@ impl Node {
     #[track_caller]
     pub(crate) fn wait(&self) -> ExitStatus {
         let taken = self.running.lock().expect("no other test uses it").take();
-        let mut child = taken.expect("it runs").child;
+        let mut child = taken.expect("it runs");
         eventually("the server ends", || {
             child.try_wait().expect("it is our child")
         })
@@ -201,7 +198,7 @@ impl Drop for Node {
         let Ok(running) = self.running.get_mut() else {
             return;
         };
-        if let Some(Running { mut child, .. }) = running.take() {
+        if let Some(mut child) = running.take() {
             if !self.launch.under.is_empty() {
                 let _ = kill_process(process_of(&child, &self.launch), Signal::KILL);
             }
