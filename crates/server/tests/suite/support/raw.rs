@@ -1,0 +1,108 @@
+//! Requests that no HTTP library would send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long an answer may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection on which a test writes bytes as it likes.
+pub(crate) struct Connection(TcpStream);
+
+/// What came back on it.
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Connection {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the server listens");
+        Self(stream)
+    }
+
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0
+            .write_all(bytes.as_ref())
+            .await
+            .expect("the server reads");
+    }
+
+    /// Reads one answer, whose length its header must tell.
+    pub(crate) async fn answer(&mut self) -> RawAnswer {
+        tokio::time::timeout(PATIENCE, self.read_answer())
+            .await
+            .expect("the server answers in time")
+    }
+
+    /// What comes until the server closes the connection.
+    pub(crate) async fn until_closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset is an end as well.
+        let _ = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest))
+            .await
+            .expect("the server closes the connection in time");
+        rest
+    }
+
+    async fn read_answer(&mut self) -> RawAnswer {
+        let mut read = Vec::new();
+        let (head, length, body_at) = loop {
+            let mut chunk = [0; 4096];
+            let count = self.0.read(&mut chunk).await.expect("the server answers");
+            assert!(
+                count > 0,
+                "closed after {:?}",
+                String::from_utf8_lossy(&read)
+            );
+            read.extend_from_slice(&chunk[..count]);
+            if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8(read[..end].to_vec()).unwrap();
+                let length = value_of(&head, "content-length").map_or(0, |v| v.parse().unwrap());
+                break (head, length, end + 4);
+            }
+        };
+        while read.len() < body_at + length {
+            let mut chunk = [0; 4096];
+            let count = self
+                .0
+                .read(&mut chunk)
+                .await
+                .expect("the answer comes whole");
+            assert!(count > 0, "the answer comes whole");
+            read.extend_from_slice(&chunk[..count]);
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = String::from_utf8(read.split_off(body_at)).unwrap();
+        RawAnswer { status, head, body }
+    }
+}
+
+impl RawAnswer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        value_of(&self.head, name)
+    }
+
+    pub(crate) fn code(&self) -> String {
+        let problem: serde_json::Value =
+            serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}", self.body));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        problem["code"].as_str().unwrap().to_owned()
+    }
+}
+
+fn value_of<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}

@@ -1,0 +1,210 @@
+//! A store that fails, waits or panics when a test says so, and else is the real one.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keywright_core::audit::{Attribution, AuditEntry};
+use keywright_core::authority::{Caller, KeyEdit};
+use keywright_core::digest::Digest;
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::key::KeyRecord;
+use keywright_core::key_text::TagKeys;
+use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::timestamp::Timestamp;
+use keywright_store::{
+    AuditQuery, Connections, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated, KeyspaceEdited,
+    Page, Store, StoreError, User, UserQuery,
+};
+use tokio::sync::Semaphore;
+
+/// What befalls the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It does not answer.
+    Down,
+    /// It answers and takes no changes.
+    ReadOnly,
+    /// A row holds nonsense.
+    Damaged,
+    /// The code that asks it panics.
+    Panic,
+}
+
+/// What the text of an error of the database holds, which no client may see.
+pub(crate) const DATABASE_TEXT: &str = "relation \"api_keys\" at 10.1.2.3";
+
+/// The real store behind a switch.
+pub(crate) struct FaultyStore {
+    real: Arc<dyn Store>,
+    fault: Mutex<Fault>,
+    /// Changes of keys wait here while a test holds them.
+    gate: Semaphore,
+    /// Counts those who came to the gate.
+    pub(crate) arrived: Semaphore,
+}
+
+impl FaultyStore {
+    pub(crate) fn over(real: Arc<dyn Store>) -> Self {
+        Self {
+            real,
+            fault: Mutex::new(Fault::None),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            arrived: Semaphore::new(0),
+        }
+    }
+
+    pub(crate) fn suffer(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Lets changes of keys wait until [`Self::release`].
+    pub(crate) fn hold(&self) {
+        self.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn release(&self) {
+        self.gate.add_permits(Semaphore::MAX_PERMITS);
+    }
+
+    fn read(&self) -> Result<(), StoreError> {
+        let text = || DATABASE_TEXT.to_owned();
+        let fault = *self.fault.lock().unwrap();
+        match fault {
+            Fault::None | Fault::ReadOnly => Ok(()),
+            Fault::Down => Err(StoreError::Unavailable(text())),
+            Fault::Damaged => Err(StoreError::Damaged(text())),
+            Fault::Panic => panic!("{DATABASE_TEXT}"),
+        }
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        if *self.fault.lock().unwrap() == Fault::ReadOnly {
+            return Err(StoreError::NotWritable(DATABASE_TEXT.to_owned()));
+        }
+        self.read()
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError> {
+        self.read()?;
+        self.real.list_keyspaces().await
+    }
+
+    async fn find_keyspace(
+        &self,
+        name: &KeyspaceName,
+    ) -> Result<Option<(Keyspace, TagKeys)>, StoreError> {
+        self.read()?;
+        self.real.find_keyspace(name).await
+    }
+
+    async fn create_keyspace(
+        &self,
+        keyspace: Keyspace,
+        tag_keys: TagKeys,
+        by: Attribution,
+    ) -> Result<KeyspaceCreated, StoreError> {
+        self.write()?;
+        self.real.create_keyspace(keyspace, tag_keys, by).await
+    }
+
+    async fn edit_keyspace(
+        &self,
+        name: KeyspaceName,
+        edit: KeyspaceEdit,
+        by: Attribution,
+    ) -> Result<KeyspaceEdited, StoreError> {
+        self.write()?;
+        self.real.edit_keyspace(name, edit, by).await
+    }
+
+    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError> {
+        self.write()?;
+        self.real.create_key(record, by).await
+    }
+
+    async fn create_first_service_key(
+        &self,
+        record: KeyRecord,
+        by: Attribution,
+    ) -> Result<bool, StoreError> {
+        self.write()?;
+        self.real.create_first_service_key(record, by).await
+    }
+
+    async fn find_key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.read()?;
+        self.real.find_key(id).await
+    }
+
+    async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
+        self.read()?;
+        self.real.find_key_by_digest(digest).await
+    }
+
+    async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {
+        self.read()?;
+        self.real.list_keys(query).await
+    }
+
+    async fn edit_key(
+        &self,
+        which: KeySelector,
+        caller: Caller,
+        edit: KeyEdit,
+        by: Attribution,
+    ) -> Result<KeyEdited, StoreError> {
+        self.write()?;
+        self.arrived.add_permits(1);
+        let passed = self.gate.acquire().await;
+        drop(passed);
+        self.real.edit_key(which, caller, edit, by).await
+    }
+
+    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError> {
+        self.write()?;
+        self.real.record_use(uses).await
+    }
+
+    async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.read()?;
+        self.real.ensure_user(id, now).await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.read()?;
+        self.real.find_user(id).await
+    }
+
+    async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError> {
+        self.read()?;
+        self.real.list_users(query).await
+    }
+
+    async fn delete_user(&self, id: UserId, by: Attribution) -> Result<bool, StoreError> {
+        self.write()?;
+        self.real.delete_user(id, by).await
+    }
+
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
+        self.read()?;
+        self.real.list_audit(query).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.write()?;
+        self.real.check().await
+    }
+
+    fn connections(&self) -> Connections {
+        self.real.connections()
+    }
+
+    async fn close(&self) {
+        self.real.close().await;
+    }
+}
