@@ -112,6 +112,27 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// Every help text there is, as a terminal of 100 columns shows it.
+    #[test]
+    fn help_is_as_it_was_reviewed() {
+        let mut texts = String::new();
+        append_help(&mut definition().term_width(100), &mut texts);
+        insta::assert_snapshot!(texts);
+    }
+
+    fn append_help(command: &mut clap::Command, texts: &mut String) {
+        command.build();
+        let help = command.render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        texts.push_str(lines.join("\n").trim_end());
+        texts.push_str("\n\n\n");
+        for subcommand in command.get_subcommands_mut() {
+            if subcommand.get_name() != "help" {
+                append_help(subcommand, texts);
+            }
+        }
+    }
+
     #[test]
     fn every_option_of_serve_is_a_variable_too() {
         let definition = definition();

@@ -17,6 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
+use uuid::Uuid;
 
 use crate::failure::Failure;
 
@@ -37,6 +38,16 @@ fn duration(text: &str) -> Result<Duration, String> {
         .and_then(|duration| Duration::try_from(duration).ok())
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "write a length of time such as 30s, 15m, 1h or 90d".to_owned())
+}
+
+/// Reads the id of a key. Whoever gives its text instead has it quoted nowhere, which clap would do.
+fn key_id(text: &str, argument: &str) -> Result<String, Failure> {
+    text.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| {
+        Failure::usage(format!(
+            "{argument} is the id of a key, not its text or name: `keywright keys list` shows ids, such as \
+             0193c0f1-7a43-7000-8000-000000000000"
+        ))
+    })
 }
 
 /// Reads the greatest number of entries to list.

@@ -3,7 +3,7 @@
 
 mod delivery;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keywright_core::ambient::{Clock, EntropyError};
@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::system::{SystemClock, SystemEntropy};
 
-/// Where the text of a service key goes.
+/// Where the text of a further service key goes.
 #[derive(Debug, Clone)]
 pub(crate) enum Destination {
     /// Standard output.
@@ -33,43 +33,48 @@ pub(crate) enum Destination {
 }
 
 /// Sees to it that there is a service key: makes one with every permission where there is none of any status. Of
-/// several nodes that do so at once, one makes it.
+/// several nodes that do so at once, one makes it. Its text is shown to somebody `at_terminal`, or else written to
+/// the file at `path`.
 ///
 /// # Errors
-/// Where it cannot be made, or its file holds something else.
+/// Where it cannot be made, or the file holds something else.
 pub(crate) async fn ensure_first(
     store: &dyn Store,
-    destination: &Destination,
+    path: &Path,
+    at_terminal: bool,
 ) -> Result<(), Failure> {
     if exists(store).await? {
-        return match destination {
-            Destination::File(path) => delivery::finish_interrupted(store, path).await,
-            Destination::Output => Ok(()),
-        };
+        return delivery::finish_interrupted(store, path).await;
     }
     let minted = Minted::new(store, "serve", "first service key").await?;
-    match destination {
-        Destination::Output => {
-            if minted.create_first(store).await? {
-                output::line(
-                    "The first service key, shown this once (keep it where secrets are kept):",
-                )?;
-                output::line(minted.text.expose())?;
-            }
+    if at_terminal {
+        if minted.create_first(store).await? {
+            output::line(
+                "The first service key, shown this once. Keep it where secrets are kept; commands take it from \
+                 KEYWRIGHT_SERVICE_KEY:",
+            )?;
+            output::line(minted.text.expose())?;
         }
-        Destination::File(path) => {
-            let delivery = Delivery::begin(path)?;
-            delivery.write(&minted.text)?;
-            // Where the outcome is an error it may be unknown, and the next start finishes or clears it away.
-            if minted.create_first(store).await? {
-                delivery.finish()?;
-                output::line(&format!("first service key written to {}", path.display()))?;
-            } else {
-                delivery.withdraw();
-            }
-        }
+        return Ok(());
+    }
+    let delivery = Delivery::begin(path)?;
+    delivery.write(&minted.text)?;
+    // Where the outcome is an error it may be unknown, and the next start finishes or clears it away.
+    if minted.create_first(store).await? {
+        delivery.finish()?;
+        announce(path);
+    } else {
+        delivery.withdraw();
     }
     Ok(())
+}
+
+/// Says where the first service key is. That nobody listens is no reason for a server not to start.
+fn announce(path: &Path) {
+    let text = format!("first service key written to {}", path.display());
+    if output::line(&text).is_err() {
+        tracing::warn!("{text}");
+    }
 }
 
 /// Makes a service key with every permission.
@@ -80,7 +85,7 @@ pub(crate) async fn make_another(
     store: &dyn Store,
     destination: &Destination,
 ) -> Result<(), Failure> {
-    let minted = Minted::new(store, "admin-key", "made with keywright admin-key").await?;
+    let minted = Minted::new(store, "admin-key", "admin-key").await?;
     match destination {
         Destination::Output => {
             minted.create(store).await?;

@@ -15,9 +15,9 @@ use crate::private_file;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionOptions {
-    /// Where the server is
-    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:7878", value_parser = server_url)]
-    server: Url,
+    /// Where the server is [default: http://127.0.0.1:7878]
+    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL", value_parser = server_url)]
+    server: Option<Url>,
     /// File with the service key (or set KEYWRIGHT_SERVICE_KEY) [default: admin-key in the data folder]
     #[arg(long, global = true, value_name = "FILE")]
     service_key_file: Option<PathBuf>,
@@ -35,7 +35,10 @@ impl ConnectionOptions {
     /// # Errors
     /// Where there is none.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Client::new(self.server.clone(), &self.service_key()?)
+        // infallible: the address is a URL, as every test of a client shows
+        let default = || Url::parse("http://127.0.0.1:7878").expect("a URL");
+        let server = self.server.clone().unwrap_or_else(default);
+        Client::new(server, &self.service_key()?)
     }
 
     fn service_key(&self) -> Result<SecretString, Failure> {

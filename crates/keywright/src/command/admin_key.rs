@@ -12,8 +12,8 @@ use crate::{database, service_key};
 /// Make a service key straight in the database, when all are lost
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The key has every permission. An embedded database must not be in use: stop its server first. Revoke the keys that were
-lost, once the server runs again: keywright keys list --keyspace keywright
+The key has every permission. An embedded database must not be in use: stop its server first. Once
+the server runs again, revoke the keys that were lost: keywright keys list --keyspace keywright
 
 Example:
   keywright admin-key --admin-key-file keywright-data/admin-key")]
@@ -40,7 +40,9 @@ impl AdminKey {
                 path.display()
             )));
         }
-        let destination = self.destination.map_or(Destination::Output, Destination::File);
+        let destination = self
+            .destination
+            .map_or(Destination::Output, Destination::File);
         super::wait_for(async {
             let store = database::open(&storage).await?;
             let made = service_key::make_another(&*store, &destination).await;

@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Audit {
     /// Only changes of this key
     #[arg(long, value_name = "KEY_ID")]
-    key: Option<uuid::Uuid>,
+    key: Option<String>,
     /// Only changes of this user or a key of theirs
     #[arg(long, value_name = "ID")]
     user: Option<String>,
@@ -51,7 +51,11 @@ impl Audit {
 
     async fn show(self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let key = self.key.map(|id| id.to_string());
+        let key = self
+            .key
+            .as_deref()
+            .map(|id| super::key_id(id, "--key"))
+            .transpose()?;
         let request = client
             .request(Method::GET, &["api", "audit"])?
             .parameter("key_id", key.as_deref())
@@ -69,13 +73,12 @@ impl Audit {
             return Ok(());
         }
         let entries = client.list(request, Some(self.limit)).await?;
-        Ok(table::print(&rows(&understood(entries)?))?)
+        Ok(table::print(rows(&understood(entries)?))?)
     }
 }
 
 fn rows(entries: &[AuditRecord]) -> Table {
-    let mut rows =
-        table::with_headings(&["AT", "ACTOR", "ACTION", "KEY", "USER", "KEYSPACE", "CHANGE"]);
+    let mut rows = table::with_headings(&["AT", "ACTOR", "ACTION", "KEY", "USER", "CHANGE"]);
     for entry in entries {
         rows.add_row([
             table::moment(&entry.at),
@@ -83,10 +86,10 @@ fn rows(entries: &[AuditRecord]) -> Table {
             table::text(&entry.action),
             entry.key_id.map_or_else(|| Cell::new("-"), Cell::new),
             table::optional(entry.user_id.as_deref().filter(|id| !id.is_empty())),
-            table::optional(entry.keyspace.as_deref()),
             table::text(&change(entry)),
         ]);
     }
+    table::keep_whole(&mut rows, &[0, 2, 3]);
     rows
 }
 

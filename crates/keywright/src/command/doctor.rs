@@ -52,7 +52,7 @@ impl Doctor {
                 table::text(&finding.text),
             ]);
         }
-        table::print(&rows)?;
+        table::print(rows)?;
         if findings
             .iter()
             .any(|finding| finding.verdict == Verdict::Fail)

@@ -69,8 +69,14 @@ impl Keys {
 struct Which {
     /// The key's id (not its text)
     #[arg(value_name = "KEY_ID")]
-    id: uuid::Uuid,
+    id: String,
     /// Only if it is this user's
     #[arg(long, value_name = "ID")]
     user: Option<String>,
+}
+
+impl Which {
+    fn id(&self) -> Result<String, Failure> {
+        super::key_id(&self.id, "KEY_ID")
+    }
 }

@@ -9,8 +9,8 @@ use crate::{database, output};
 /// Bring the database to the schema of this version
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`keywright serve` does the same when it starts. This is for those who want it done before, or by another database user.
-A database can be brought forward and not back: make a copy first.")]
+`keywright serve` does the same when it starts. This is for those who want it done before, or by
+another database user. A database can be brought forward and not back: make a copy first.")]
 pub(crate) struct Migrate {
     #[command(flatten)]
     file: FileOption,

@@ -12,24 +12,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::configuration::{Configuration, ServeOptions};
 use crate::failure::Failure;
-use crate::service_key::Destination;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::{database, output, service_key, telemetry};
 
 /// Run the server
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without any configuration this is a working server: SQLite in keywright-data, a generated JWT secret kept there.
+Without any configuration this is a working server: SQLite in keywright-data, and a generated JWT
+secret kept there.
 
 Examples:
   keywright serve
   keywright serve --config /etc/keywright.toml
-  KEYWRIGHT_DATABASE=postgres://keywright:…@db/keywright KEYWRIGHT_JWT_SECRET=… keywright serve \\
-    --listen 0.0.0.0:7878 --behind-proxy 10.0.0.0/8
+  KEYWRIGHT_DATABASE=postgres://keywright:…@db/keywright KEYWRIGHT_JWT_SECRET=… \\
+    keywright serve --listen 0.0.0.0:7878 --behind-proxy 10.0.0.0/8
 
-Every option is an environment variable and a line of the file too, as in: listen = \"0.0.0.0:7878\". A flag counts more
-than the environment, and the environment more than the file. The JWT secret is no flag: set KEYWRIGHT_JWT_SECRET, or
-jwt-secret in the file.")]
+Every option is an environment variable too, and a line of the file, such as
+  listen = \"0.0.0.0:7878\"
+A flag counts more than the environment, and the environment more than the file. The JWT secret is
+no flag: set KEYWRIGHT_JWT_SECRET, or jwt-secret in the file.")]
 pub(crate) struct Serve {
     #[command(flatten)]
     options: ServeOptions,
@@ -37,10 +38,9 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let password_is_an_argument = self.options.storage.database.is_some();
         let configuration = Configuration::resolve(self.options)?;
         telemetry::start(&configuration.log, configuration.log_format);
-        if password_is_an_argument && password_on_the_command_line(&configuration) {
+        if password_on_the_command_line(&configuration) {
             tracing::warn!(
                 "the database's password is on the command line, where other users of this machine can read it: set \
                  KEYWRIGHT_DATABASE or write it into the file of --config"
@@ -60,7 +60,11 @@ impl Serve {
 /// Whether an argument of this process, not only its environment, holds the database's password.
 fn password_on_the_command_line(configuration: &Configuration) -> bool {
     configuration.storage.database.has_password()
-        && std::env::args_os().any(|argument| argument.to_string_lossy().contains("postgres"))
+        && std::env::args_os().any(|argument| {
+            let argument = argument.to_string_lossy();
+            let url = argument.strip_prefix("--database=").unwrap_or(&argument);
+            url.starts_with("postgres://") || url.starts_with("postgresql://")
+        })
 }
 
 async fn serve(configuration: &Configuration) -> Result<(), Failure> {
@@ -106,7 +110,9 @@ async fn start(
         Some(address) => Some(listen(address, "--metrics-listen").await?),
         None => None,
     };
-    service_key::ensure_first(&*store, &destination(configuration)).await?;
+    // A person at the terminal is shown the first key, unless a file was asked for.
+    let at_terminal = output::is_terminal() && configuration.admin_key_file.is_none();
+    service_key::ensure_first(&*store, &configuration.admin_key_path(), at_terminal).await?;
 
     let address = local_address(&listener)?;
     tracing::info!(database = %configuration.storage.database, listen = %address, "starting");
@@ -148,15 +154,6 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .collect::<Result<_, _>>()?,
         ..Settings::default()
     })
-}
-
-/// A person at the terminal is shown the first key, unless a file was asked for.
-fn destination(configuration: &Configuration) -> Destination {
-    if output::is_terminal() && configuration.admin_key_file.is_none() {
-        Destination::Output
-    } else {
-        Destination::File(configuration.admin_key_path())
-    }
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {

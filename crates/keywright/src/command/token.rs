@@ -23,7 +23,8 @@ use crate::system::SystemClock;
 Whoever can read the secret can act as any user; so does this. It needs no running server.
 
 Example:
-  curl -H \"Authorization: Bearer $(keywright token --user user-1)\" http://127.0.0.1:7878/api/api-keys")]
+  curl -H \"Authorization: Bearer $(keywright token --user user-1)\" \\
+    http://127.0.0.1:7878/api/api-keys")]
 pub(crate) struct Token {
     /// The user's id: `sub`
     #[arg(long, value_name = "ID", value_parser = user_id)]

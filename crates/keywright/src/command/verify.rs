@@ -18,12 +18,16 @@ const MAX_BYTES: u64 = 8 * 1024;
 
 /// Ask whether a key is good; the key is read from standard input
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
 Examples:
   keywright verify --permission READ_GRAPH <key-file
   keywright verify <<<\"$KEY\" && echo good
 
-Exit codes: 0 the key is good for what was asked, 1 it is not, or nobody can tell now; 2 asked for wrongly.")]
+Exit codes: 0 the key is good for what was asked; 1 it is not, or nobody can tell now; 2 asked for
+wrongly.",
+    override_usage = "keywright verify [OPTIONS] <FILE"
+)]
 pub(crate) struct Verify {
     /// What the key must be allowed, all of it; may be repeated
     #[arg(long = "permission", value_name = "NAME,…", value_delimiter = ',')]
@@ -31,12 +35,21 @@ pub(crate) struct Verify {
     /// The keyspace it must belong to [default: any but that of service keys]
     #[arg(long, value_name = "NAME")]
     keyspace: Option<String>,
+    /// Taken only to be refused, unquoted.
+    #[arg(hide = true)]
+    key_as_argument: Option<String>,
     #[command(flatten)]
     connection: ConnectionOptions,
 }
 
 impl Verify {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        if self.key_as_argument.is_some() {
+            return Err(Failure::usage(
+                "the key is read from standard input, never from an argument, which every user of this machine can \
+                 read: if there are others, revoke that key. Write keywright verify <FILE",
+            ));
+        }
         wait_for(self.ask())
     }
 
@@ -93,7 +106,7 @@ fn key_from_standard_input() -> Result<String, Failure> {
 
 fn show(verification: &Verification) -> std::io::Result<()> {
     let Verification::Found(found) = verification else {
-        return table::print(&table::of_one(&[("code", table::bad("NOT_FOUND"))]));
+        return table::print(table::of_one(&[("code", table::bad("NOT_FOUND"))]));
     };
     let metadata = serde_json::to_string(&found.metadata)?;
     let mut fields = vec![("code", code(found))];
@@ -115,7 +128,7 @@ fn show(verification: &Verification) -> std::io::Result<()> {
         ),
         ("metadata", table::text(&metadata)),
     ]);
-    table::print(&table::of_one(&fields))
+    table::print(table::of_one(&fields))
 }
 
 fn code(found: &FoundKey) -> Cell {

@@ -11,6 +11,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -130,6 +131,7 @@ pub(crate) struct NetworkOptions {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
     )]
     pub(crate) insecure_http: Option<bool>,
     /// Let browser pages of this origin call the server; may be repeated [default: none]

@@ -18,7 +18,6 @@ use secrecy::ExposeSecret;
 
 use crate::database;
 use crate::failure::Failure;
-use crate::output;
 use crate::private_file;
 
 /// A file that is about to hold a service key. While this lives, no other process writes one to the same folder.
@@ -141,10 +140,8 @@ pub(super) async fn finish_interrupted(store: &dyn Store, path: &Path) -> Result
     }
     delivery.refuse_to_overwrite()?;
     delivery.finish()?;
-    Ok(output::line(&format!(
-        "first service key written to {}",
-        path.display()
-    ))?)
+    super::announce(path);
+    Ok(())
 }
 
 /// Whether a text has the form of a service key.

@@ -16,7 +16,7 @@ use crate::output;
 #[command(after_help = "\
 Examples:
   keywright keys create 'build server' --user user-1 --permission READ_GRAPH,EXECUTE_GRAPH
-  keywright keys create nightly --user user-1 --keyspace live --permission orders:read --expires-in 90d
+  keywright keys create nightly --user user-1 --keyspace live --expires-in 90d
   keywright keys create gateway --keyspace keywright --permission keys:verify   (a service key)
 
 Only the key's text goes to standard output, so that it can be piped where secrets are kept.")]

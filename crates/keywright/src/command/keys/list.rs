@@ -63,6 +63,6 @@ impl List {
         if connection.json {
             return Ok(output::json(&keys)?);
         }
-        Ok(table::print(&key_rows(&understood(keys)?))?)
+        Ok(table::print(key_rows(&understood(keys)?))?)
     }
 }

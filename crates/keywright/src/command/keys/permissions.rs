@@ -33,7 +33,7 @@ pub(crate) struct Permissions {
 impl Permissions {
     pub(super) async fn run(self, connection: &ConnectionOptions) -> Result<(), Failure> {
         let client = connection.client()?;
-        let id = self.which.id.to_string();
+        let id = self.which.id()?;
         let request = client
             .request(Method::PUT, &["api", "api-keys", &id, "permissions"])?
             .acting_for(self.which.user.as_deref())?

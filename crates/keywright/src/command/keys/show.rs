@@ -24,10 +24,7 @@ impl Show {
     pub(super) async fn run(self, connection: &ConnectionOptions) -> Result<(), Failure> {
         let client = connection.client()?;
         let request = client
-            .request(
-                Method::GET,
-                &["api", "api-keys", &self.which.id.to_string()],
-            )?
+            .request(Method::GET, &["api", "api-keys", &self.which.id()?])?
             .acting_for(self.which.user.as_deref())?;
         show_key(&client.send(request).await?, connection)
     }
@@ -63,19 +60,17 @@ pub(crate) fn show_key(answer: &Answer, connection: &ConnectionOptions) -> Resul
         ),
         ("revoked", table::optional_moment(key.revoked_at.as_deref())),
     ];
-    Ok(table::print(&table::of_one(&fields))?)
+    Ok(table::print(table::of_one(&fields))?)
 }
 
-/// A table of keys, one a line.
+/// A table of keys, one a line: what tells them apart. The rest is in `show`, and in JSON.
 pub(crate) fn key_rows(keys: &[Key]) -> Table {
     let mut rows = table::with_headings(&[
         "ID",
         "NAME",
         "KEY",
         "STATUS",
-        "KEYSPACE",
         "PERMISSIONS",
-        "CREATED",
         "LAST USED",
         "EXPIRES",
     ]);
@@ -85,13 +80,12 @@ pub(crate) fn key_rows(keys: &[Key]) -> Table {
             table::text(&key.name),
             shown(key),
             status(key),
-            table::text(&key.keyspace),
-            table::names(&key.permissions),
-            table::moment(&key.created_at),
-            table::optional_moment(key.last_used_at.as_deref()),
-            table::optional_moment(key.expires_at.as_deref()),
+            table::some_names(&key.permissions),
+            table::optional_day(key.last_used_at.as_deref()),
+            table::optional_day(key.expires_at.as_deref()),
         ]);
     }
+    table::keep_whole(&mut rows, &[0, 2, 3, 5, 6]);
     rows
 }
 

@@ -52,7 +52,8 @@ impl Reactivate {
 
 impl Revoke {
     pub(super) async fn run(self, connection: &ConnectionOptions) -> Result<(), Failure> {
-        if !self.yes && !output::confirm(&format!("Revoke key {} for good?", self.which.id)) {
+        let id = self.which.id()?;
+        if !self.yes && !output::confirm(&format!("Revoke key {id} for good?")) {
             return Err(Failure::refused("nothing was revoked"));
         }
         transition(&self.which, Method::DELETE, &[], connection).await
@@ -66,7 +67,7 @@ async fn transition(
     connection: &ConnectionOptions,
 ) -> Result<(), Failure> {
     let client = connection.client()?;
-    let id = which.id.to_string();
+    let id = which.id()?;
     let path = [&["api", "api-keys", id.as_str()], step].concat();
     let request = client
         .request(method, &path)?

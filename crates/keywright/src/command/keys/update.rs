@@ -15,6 +15,7 @@ use crate::failure::Failure;
 #[command(
     group = ArgGroup::new("change").multiple(true).required(true)
         .args(["name", "description", "no_description", "metadata", "expires_at", "expires_in", "no_expiry"]),
+    override_usage = "keywright keys update [OPTIONS] <KEY_ID>",
     after_help = "\
 Examples:
   keywright keys update 0193… --name 'old build server' --expires-in 7d
@@ -52,10 +53,7 @@ impl Update {
             expires_at: set_or_clear(self.expiry.at(), self.no_expiry),
         };
         let request = client
-            .request(
-                Method::PATCH,
-                &["api", "api-keys", &self.which.id.to_string()],
-            )?
+            .request(Method::PATCH, &["api", "api-keys", &self.which.id()?])?
             .acting_for(self.which.user.as_deref())?
             .body(&change);
         show_key(&client.send(request).await?, connection)
@@ -63,10 +61,7 @@ impl Update {
 }
 
 /// A field of a PATCH: a new value, null which clears, or nothing which keeps.
-#[expect(
-    clippy::option_option,
-    reason = "a field of a PATCH has three states"
-)]
+#[expect(clippy::option_option, reason = "a field of a PATCH has three states")]
 pub(in crate::command) fn set_or_clear<T>(value: Option<T>, clear: bool) -> Option<Option<T>> {
     if clear { Some(None) } else { value.map(Some) }
 }

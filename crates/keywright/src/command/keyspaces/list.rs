@@ -42,6 +42,6 @@ impl List {
                 table::optional(keyspace.description.as_deref()),
             ]);
         }
-        Ok(table::print(&rows)?)
+        Ok(table::print(rows)?)
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn show_keyspace(
         ("self-service", table::yes_or_no(keyspace.self_service)),
         ("created", table::moment(&keyspace.created_at)),
     ];
-    table::print(&table::of_one(&fields))?;
+    table::print(table::of_one(&fields))?;
     if keyspace.permissions.is_empty() {
         return Ok(());
     }
@@ -54,5 +54,5 @@ pub(super) fn show_keyspace(
         ]);
     }
     output::line("")?;
-    Ok(table::print(&rows)?)
+    Ok(table::print(rows)?)
 }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 #[command(
     group = ArgGroup::new("change").multiple(true).required(true)
         .args(["description", "no_description", "self_service", "permissions"]),
+    override_usage = "keywright keyspaces update [OPTIONS] <NAME>",
     after_help = "\
 Permissions are added, or described anew where they are there. None is ever removed.
 

@@ -10,8 +10,8 @@ use crate::output;
 /// Delete a user with all keys
 #[derive(Debug, Args)]
 #[command(after_help = "\
-When this has ended, none of the user's keys is good any more. A JWT of theirs that is still good makes the user anew,
-without the keys.")]
+When this has ended, none of the user's keys is good any more. A JWT of theirs that is still good
+makes the user anew, without the keys.")]
 pub(super) struct Delete {
     /// The user's id
     #[arg(value_name = "USER_ID")]

@@ -30,6 +30,6 @@ impl Keys {
         if connection.json {
             return Ok(output::json(&keys)?);
         }
-        Ok(table::print(&key_rows(&understood(keys)?))?)
+        Ok(table::print(key_rows(&understood(keys)?))?)
     }
 }

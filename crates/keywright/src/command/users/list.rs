@@ -33,6 +33,7 @@ impl List {
                 table::moment(&user.created_at),
             ]);
         }
-        Ok(table::print(&rows)?)
+        table::keep_whole(&mut rows, &[0]);
+        Ok(table::print(rows)?)
     }
 }

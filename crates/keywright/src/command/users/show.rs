@@ -32,6 +32,6 @@ impl Show {
             ("keys", Cell::new(user.api_keys)),
             ("first seen", table::moment(&user.created_at)),
         ];
-        Ok(table::print(&table::of_one(&fields))?)
+        Ok(table::print(table::of_one(&fields))?)
     }
 }
