@@ -1,0 +1,10 @@
+//! The command line as people use it: real processes, a real server, both databases.
+
+mod configuration;
+mod doctor;
+mod first_service_key;
+mod refusals;
+mod support;
+mod terminal;
+mod token;
+mod walk;
