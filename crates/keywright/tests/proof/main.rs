@@ -7,5 +7,7 @@ mod support;
 
 mod crashes;
 mod hang_ups;
+mod outages;
 mod prefixes;
+mod syncs;
 mod walks;

@@ -1,0 +1,200 @@
+//! PostgreSQL goes away under load and comes back: refusals are clear, no decision is wrong, nothing is half done,
+//! and the server goes on by itself.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use keywright_testkit::TemporaryPostgres;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Launch, NewKey, Persona, World, assert_whole, eventually};
+
+#[test]
+fn a_server_outlives_the_stops_and_crashes_of_its_database() {
+    let cluster = TemporaryPostgres::start();
+    let world = World::on_cluster(&cluster, Launch::default());
+    let process = world.node.process();
+    let steady = Steady::new(&world);
+    let clients: Vec<Client<'_>> = (0..4).map(|n| Client::new(&world, &steady, n)).collect();
+    let ended = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        // However this ends, so do the clients.
+        let _end = OnDrop(|| ended.store(true, Ordering::Relaxed));
+        for client in &clients {
+            scope.spawn(|| client.work_until(&ended));
+        }
+        let ways_to_go: [fn(&TemporaryPostgres); 3] = [
+            TemporaryPostgres::stop,
+            TemporaryPostgres::abort,
+            TemporaryPostgres::kill,
+        ];
+        for go in ways_to_go {
+            all(&clients, "is served", |client| &client.served);
+            go(&cluster);
+            all(&clients, "is refused", |client| &client.refused);
+            let why = world.nobody().get("/health/ready").unavailable();
+            assert!(why.contains("database"), "{why}");
+            assert_eq!(world.nobody().get("/health/live").status, 200);
+
+            cluster.start_again();
+            eventually("the server is ready again", || {
+                (world.nobody().get("/health/ready").status == 200).then_some(())
+            });
+        }
+        all(&clients, "is served", |client| &client.served);
+    });
+
+    assert_eq!(world.node.process(), process);
+    assert_whole(&world.database);
+    for client in &clients {
+        assert_eq!(client.wrong.load(Ordering::Relaxed), 0);
+    }
+    steady.check(&world.admin());
+}
+
+/// Waits until every client has once more been what is counted.
+fn all<'a>(clients: &'a [Client<'a>], what: &str, count: fn(&'a Client<'a>) -> &'a AtomicUsize) {
+    for client in clients {
+        let before = count(client).load(Ordering::Relaxed);
+        eventually(&format!("every client {what}"), || {
+            let wrong = client.wrong.load(Ordering::Relaxed);
+            (count(client).load(Ordering::Relaxed) > before || wrong > 0).then_some(())
+        });
+    }
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Keys that nobody changes.
+struct Steady(Vec<(NewKey, &'static str)>);
+
+impl Steady {
+    fn new(world: &World) -> Self {
+        let ada = world.user("ada");
+        let [active, suspended, revoked] =
+            ["active", "suspended", "revoked"].map(|name| ada.key(name));
+        ada.suspend(&suspended);
+        ada.revoke(&revoked);
+        Self(vec![
+            (active, "VALID"),
+            (suspended, "SUSPENDED"),
+            (revoked, "REVOKED"),
+        ])
+    }
+
+    fn check(&self, service: &Persona<'_>) {
+        for (key, code) in &self.0 {
+            assert_eq!(service.verify(key), *code);
+        }
+    }
+}
+
+/// One who makes keys, revokes them and has them verified, and takes no wrong answer.
+struct Client<'a> {
+    user: Persona<'a>,
+    service: Persona<'a>,
+    steady: &'a Steady,
+    served: AtomicUsize,
+    refused: AtomicUsize,
+    /// That it panicked, so that nobody waits for it.
+    wrong: AtomicUsize,
+}
+
+impl<'a> Client<'a> {
+    fn new(world: &'a World, steady: &'a Steady, number: usize) -> Self {
+        Self {
+            user: world.user(&format!("client {number}")),
+            service: world.admin(),
+            steady,
+            served: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            wrong: AtomicUsize::new(0),
+        }
+    }
+
+    fn work_until(&self, ended: &AtomicBool) {
+        let panicked = OnDrop(|| {
+            if thread::panicking() {
+                self.wrong.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        while !ended.load(Ordering::Relaxed) {
+            self.live_one_life();
+        }
+        drop(panicked);
+    }
+
+    /// The life of one key. What was refused may have been done all the same; what was acknowledged was.
+    fn live_one_life(&self) {
+        for (key, code) in &self.steady.0 {
+            self.verify(key, &[code]);
+        }
+        let wanted = json!({"name": "of a life", "permissions": []});
+        let Some(created) = self.sent(&self.user, Method::POST, "/api/api-keys", Some(&wanted))
+        else {
+            return;
+        };
+        let key = NewKey::of(&created);
+        self.verify(&key, &["VALID"]);
+        let suspended = self.sent(
+            &self.user,
+            Method::POST,
+            &format!("{}/suspend", key.path()),
+            None,
+        );
+        let possible = if suspended.is_some() {
+            ["SUSPENDED"].as_slice()
+        } else {
+            &["VALID", "SUSPENDED"]
+        };
+        self.verify(&key, possible);
+        let revoked = self.sent(&self.user, Method::DELETE, &key.path(), None);
+        let possible = if revoked.is_some() {
+            ["REVOKED"].as_slice()
+        } else {
+            &["VALID", "SUSPENDED", "REVOKED"]
+        };
+        self.verify(&key, possible);
+    }
+
+    fn verify(&self, key: &NewKey, possible: &[&str]) {
+        let question = json!({"key": key.text});
+        if let Some(answer) = self.sent(&self.service, Method::POST, "/api/verify", Some(&question))
+        {
+            let code = answer["code"].as_str().expect("a code");
+            assert!(
+                possible.contains(&code),
+                "{answer}, though it can only be {possible:?}"
+            );
+        }
+    }
+
+    /// The document of a 200, or `None` for a clear refusal. Nothing else is taken.
+    fn sent(
+        &self,
+        by: &Persona<'_>,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<Value> {
+        let answer: Answer = by.send(method, path, body);
+        if answer.status == 503 {
+            answer.unavailable();
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            None
+        } else {
+            let document = answer.ok();
+            self.served.fetch_add(1, Ordering::Relaxed);
+            Some(document)
+        }
+    }
+}
