@@ -6,6 +6,8 @@ mod pages;
 pub(crate) use self::connection::ConnectionOptions;
 pub(crate) use self::pages::understood;
 
+use std::time::Duration;
+
 use keywright_api::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LINK};
 use reqwest::redirect::Policy;
@@ -19,6 +21,11 @@ use crate::configuration::is_loopback;
 use crate::failure::Failure;
 
 const USER: HeaderName = HeaderName::from_static("keywright-user");
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take: longer than a server lets a request take itself.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server to ask, and the service key to ask it with.
 pub(crate) struct Client {
@@ -53,6 +60,8 @@ impl Client {
         // No redirects: the key goes to the server that was named, and to no other.
         let mut http = reqwest::Client::builder()
             .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&server) {
             http = http.no_proxy();

@@ -4,6 +4,7 @@ mod configuration;
 mod doctor;
 mod first_service_key;
 mod refusals;
+mod serve;
 mod support;
 mod terminal;
 mod token;

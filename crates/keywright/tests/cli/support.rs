@@ -93,6 +93,12 @@ impl Machine {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// What an environment variable is set to.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        let set = self.environment.iter().find(|(known, _)| known == name);
+        &set.unwrap_or_else(|| panic!("{name} is not set")).1
+    }
+
     /// The path of a file in the folder that commands run in.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

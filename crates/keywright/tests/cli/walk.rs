@@ -17,7 +17,7 @@ fn verified(machine: &Machine, key: &str, arguments: &[&str]) -> (i32, String) {
 
 fn life_of_a_key(on: On) {
     let mut machine = Machine::new(on);
-    let server = machine.serve(&[]);
+    let server = machine.serve(&["--log", "trace"]);
 
     let made = machine.run(&[
         "keys",
