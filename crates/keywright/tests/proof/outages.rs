@@ -31,19 +31,20 @@ fn a_server_outlives_the_stops_and_crashes_of_its_database() {
             TemporaryPostgres::kill,
         ];
         for go in ways_to_go {
-            all(&clients, "is served", |client| &client.served);
+            each_goes_beyond(&note(&clients, SERVED), &clients, "served", SERVED);
+            let refused = note(&clients, REFUSED);
             go(&cluster);
-            all(&clients, "is refused", |client| &client.refused);
             let why = world.nobody().get("/health/ready").unavailable();
             assert!(why.contains("database"), "{why}");
             assert_eq!(world.nobody().get("/health/live").status, 200);
+            each_goes_beyond(&refused, &clients, "refused", REFUSED);
 
             cluster.start_again();
             eventually("the server is ready again", || {
                 (world.nobody().get("/health/ready").status == 200).then_some(())
             });
         }
-        all(&clients, "is served", |client| &client.served);
+        each_goes_beyond(&note(&clients, SERVED), &clients, "served", SERVED);
     });
 
     assert_eq!(world.node.process(), process);
@@ -54,16 +55,27 @@ fn a_server_outlives_the_stops_and_crashes_of_its_database() {
     steady.check(&world.admin());
 }
 
-/// Waits until every client has once more been what is counted.
-fn all<'a>(clients: &'a [Client<'a>], what: &str, count: fn(&'a Client<'a>) -> &'a AtomicUsize) {
-    for client in clients {
-        let before = count(client).load(Ordering::Relaxed);
-        eventually(&format!("every client {what}"), || {
+/// Waits until every client has been served, or refused, more often than when this was noted.
+fn each_goes_beyond(noted: &[usize], clients: &[Client<'_>], what: &str, count: Count) {
+    for (client, before) in clients.iter().zip(noted) {
+        eventually(&format!("every client is {what}"), || {
             let wrong = client.wrong.load(Ordering::Relaxed);
-            (count(client).load(Ordering::Relaxed) > before || wrong > 0).then_some(())
+            (count(client).load(Ordering::Relaxed) > *before || wrong > 0).then_some(())
         });
     }
 }
+
+/// How often each client has been served, or refused.
+fn note(clients: &[Client<'_>], count: Count) -> Vec<usize> {
+    clients
+        .iter()
+        .map(|client| count(client).load(Ordering::Relaxed))
+        .collect()
+}
+
+type Count = for<'a> fn(&'a Client<'_>) -> &'a AtomicUsize;
+const SERVED: Count = |client| &client.served;
+const REFUSED: Count = |client| &client.refused;
 
 /// Does something when it is dropped.
 struct OnDrop<F: FnMut()>(F);
