@@ -213,9 +213,9 @@ async fn a_server_that_stops_is_not_available_until_it_is_back() {
     let found = store.find_user(&alice).await.unwrap();
     for kill in [false, true] {
         if kill {
-            server.kill()
+            server.kill();
         } else {
-            server.stop()
+            server.stop();
         }
         let asked = store.find_user(&alice).await;
         assert!(

@@ -61,17 +61,20 @@ async fn a_database_whose_migration_is_another_is_refused(world: World) {
 }
 
 async fn how_far_the_tables_are_is_told(world: World) {
-    let versions = match &world.place {
-        Place::Sqlite(_) => SqliteStore::schema_versions(&world.place.file()).await,
-        Place::Postgres(database) => PostgresStore::schema_versions(database.url()).await,
-    };
-    assert_eq!(
-        versions.unwrap(),
-        SchemaVersions {
-            applied: Some(1),
-            known: 1
+    let versions = || async {
+        match &world.place {
+            Place::Sqlite(_) => SqliteStore::schema_versions(&world.place.file()).await,
+            Place::Postgres(database) => PostgresStore::schema_versions(database.url()).await,
         }
-    );
+    };
+    let expected = SchemaVersions {
+        applied: Some(1),
+        known: 1,
+    };
+    assert_eq!(versions().await.unwrap(), expected, "while it is open");
+    world.store.close().await;
+    assert_eq!(versions().await.unwrap(), expected, "when it is closed");
+    assert!(world.open_again().await.is_ok());
 }
 
 async fn what_was_written_is_there_when_opened_again(world: World) {

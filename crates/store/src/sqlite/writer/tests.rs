@@ -325,3 +325,26 @@ async fn the_writer_syncs_each_commit() {
         .unwrap();
     assert_eq!(names(&store).await, ["wal21"]);
 }
+
+/// How many commits are in the write-ahead log: <https://www.sqlite.org/fileformat2.html#walformat>.
+fn commits(folder: &Path) -> usize {
+    let log = std::fs::read(folder.join("keywright.db-wal")).unwrap();
+    let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let page = usize::try_from(number(8)).unwrap();
+    // The frame that commits tells the size of the database in its second number; the others say 0.
+    (32..log.len())
+        .step_by(24 + page)
+        .filter(|frame| number(frame + 4) != 0)
+        .count()
+}
+
+#[tokio::test]
+async fn changes_that_wait_together_share_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let before = commits(folder.path());
+    let names: Vec<_> = (0..50).map(|n| make(&format!("user {n}"))).collect();
+    let answers = run_together(&store, names).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(commits(folder.path()) - before, 1);
+}
