@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::nullable;
+use crate::{nullable, object};
 
 /// A named family of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +44,7 @@ pub enum NewPermission {
     /// The bare name.
     Name(PermissionName),
     /// The name with a description.
+    #[serde(deserialize_with = "object::one")]
     Described(DescribedPermission),
 }
 

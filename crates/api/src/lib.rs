@@ -7,6 +7,7 @@ pub mod audit;
 pub mod key;
 pub mod keyspace;
 mod nullable;
+pub mod object;
 pub mod problem;
 pub mod user;
 pub mod verify;
@@ -14,6 +15,7 @@ pub mod verify;
 pub use audit::{AuditActor, AuditActorKind, AuditRecord};
 pub use key::{CreateKey, CreatedKey, Key, KeyStatus, PatchKey, ReplacePermissions};
 pub use keyspace::{CreateKeyspace, Keyspace, NewPermission, PatchKeyspace, Permission};
+pub use object::Object;
 pub use problem::{ErrorCode, FieldError, Problem};
 pub use user::User;
 pub use verify::{

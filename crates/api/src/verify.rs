@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::object;
+
 /// A question about a key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +108,7 @@ pub enum NotFoundCode {
 #[serde(deny_unknown_fields)]
 pub struct VerifyBatch {
     /// 1 to 1000 questions.
+    #[serde(deserialize_with = "object::list")]
     #[schema(min_items = 1, max_items = 1000)]
     pub requests: Vec<VerifyKey>,
 }

@@ -35,6 +35,8 @@ impl Problem {
     /// Refused fields, each with its place.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail: Cow<'static, str> = match errors.as_slice() {
+            // The pointer to the whole document is empty (RFC 6901).
+            [only] if only.pointer.is_empty() => format!("the body {}", only.detail).into(),
             [only] => format!("{}: {}", only.pointer, only.detail).into(),
             _ => "several fields were refused; `errors` tells which, and why".into(),
         };

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use keywright_api::{ErrorCode, FieldError};
+use keywright_api::{ErrorCode, FieldError, Object};
 use keywright_core::key_text::WellFormed;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -79,7 +79,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// `malformed_json` where it is no JSON, `validation_failed` with a pointer where it is JSON of another shape.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // A document that is broken further on is no JSON, whatever stands at its beginning.
         match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => explain(&error.path().clone(), &error.into_inner()),
@@ -154,7 +154,7 @@ fn looks_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
-    use keywright_api::{CreateKey, CreateKeyspace, VerifyBatch};
+    use keywright_api::{CreateKey, CreateKeyspace, PatchKey, VerifyBatch};
 
     use super::*;
 
@@ -233,6 +233,19 @@ mod tests {
         );
         let (_, problem) =
             refused::<CreateKeyspace>(r#"{"name": "a", "prefix": "a_", "permissions": [17]}"#);
+        assert!(problem.contains("/permissions/0"), "{problem}");
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_object() {
+        let must_be = "must be an object";
+        assert_refused::<CreateKey>(r#"["a", []]"#, "", must_be);
+        assert_refused::<PatchKey>("[]", "", must_be);
+        assert_refused::<PatchKey>("null", "", must_be);
+        assert_refused::<VerifyBatch>(r#"{"requests": [["a", []]]}"#, "/requests/0", must_be);
+        let body = r#"{"name": "a", "prefix": "a_", "permissions": [["read", null]]}"#;
+        let (status, problem) = refused::<CreateKeyspace>(body);
+        assert_eq!(status, 422);
         assert!(problem.contains("/permissions/0"), "{problem}");
     }
 
