@@ -142,6 +142,21 @@ impl<'a> WellFormed<'a> {
     }
 }
 
+/// Whether a key stands anywhere in a text, whatever is around it: pasted where it does not belong, it must not be
+/// echoed or kept. Every key's body follows an underscore, and its check tells it from anything else.
+pub fn is_within(text: &str) -> bool {
+    text.bytes()
+        .enumerate()
+        .filter(|&(_, byte)| byte == b'_')
+        .any(|(at, _)| {
+            let rest = &text.as_bytes()[at + 1..];
+            rest.split_at_checked(BODY_CHARS)
+                .is_some_and(|(body, rest)| {
+                    body.iter().all(u8::is_ascii_alphanumeric) && rest.starts_with(&check_of(body))
+                })
+        })
+}
+
 /// The key of a keyspace's tags: 32 random bytes. It protects nothing secret; it only lets the server refuse
 /// made-up keys cheaply. Wiped from memory when dropped, all the same.
 #[derive(Clone, Zeroize, zeroize::ZeroizeOnDrop)]
@@ -291,6 +306,30 @@ mod tests {
         assert!(text.expose().starts_with("agpt_"));
         assert_eq!(text.shown_prefix(), &text.expose()[..8]);
         assert_eq!(text.shown_postfix(), &text.expose()[46..]);
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_stands() {
+        let (text, _) = minted(1);
+        let key = text.expose();
+        for around in [
+            key.to_owned(),
+            format!("job_{key}"),
+            format!("ä {key}{key}"),
+            format!("curl/8 ({key}) x"),
+        ] {
+            assert!(is_within(&around), "{around}");
+        }
+        for none in [
+            "",
+            "_",
+            "agpt_",
+            "curl/8.1.0 (x86_64)",
+            &key[..53],
+            &key[5..],
+        ] {
+            assert!(!is_within(none), "{none}");
+        }
     }
 
     #[test]

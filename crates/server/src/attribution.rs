@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use keywright_core::ambient::EntropyError;
 use keywright_core::audit::{Actor, Attribution};
 use keywright_core::identifier::time_ordered_id;
+use keywright_core::key_text;
 
 use crate::exchange::Exchange;
 use crate::problem::Problem;
@@ -28,6 +29,8 @@ impl FromRequestParts<AppState> for Provenance {
             .headers
             .get(USER_AGENT)
             .and_then(|value| value.to_str().ok());
+        // A key that somebody pasted there is not for others to read.
+        let user_agent = user_agent.filter(|text| !key_text::is_within(text));
         let user_agent = user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect());
         let Ok(exchange) = Exchange::from_request_parts(parts, state).await;
         Ok(Self {

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use keywright_api::ErrorCode;
 use keywright_core::ambient::EntropyError;
 use keywright_core::identifier::time_ordered_id;
+use keywright_core::key_text;
 
 use crate::problem::Problem;
 use crate::source::{Peer, source_of};
@@ -40,7 +41,7 @@ pub(crate) async fn carry_out(
     next: Next,
 ) -> Response {
     let began = state.clock.uptime();
-    let method = request.method().clone();
+    let method = known(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -70,12 +71,12 @@ pub(crate) async fn carry_out(
     let took = state.clock.uptime().saturating_sub(began);
     let route = route.as_deref().unwrap_or("(none)");
     let status = response.status();
-    measure(route, &method, status.as_u16(), took.as_secs_f64());
+    measure(route, method, status.as_u16(), took.as_secs_f64());
     let code = code.map(ErrorCode::as_str);
     if status.is_server_error() {
-        tracing::warn!(%request_id, %method, route, status = status.as_u16(), code, ?took, %source, "request failed");
+        tracing::warn!(%request_id, method, route, status = status.as_u16(), code, ?took, %source, "request failed");
     } else {
-        tracing::debug!(%request_id, %method, route, status = status.as_u16(), code, ?took, %source, "request");
+        tracing::debug!(%request_id, method, route, status = status.as_u16(), code, ?took, %source, "request");
     }
     response
 }
@@ -129,14 +130,14 @@ fn request_id(state: &AppState, headers: &HeaderMap) -> Result<Arc<str>, Entropy
     }
 }
 
-/// 1 to 64 characters that need no quoting in a log. A key is longer than none of them, so what has the form of a
-/// key is not taken: somebody pasted it into the wrong header.
+/// 1 to 64 characters that need no quoting in a log. A key is shorter than that, so an id that holds one is not
+/// taken: somebody pasted it into the wrong header.
 fn is_well_formed(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
-        && keywright_core::key_text::WellFormed::parse(id).is_none()
+        && !key_text::is_within(id)
 }
 
 /// Every error becomes a problem document, the libraries' own included.
@@ -156,14 +157,15 @@ fn finish(mut response: Response, request_id: &str) -> (Option<ErrorCode>, Respo
     (Some(code), written)
 }
 
-fn measure(route: &str, method: &Method, status: u16, seconds: f64) {
-    // Methods that no route takes come from strangers: they share one label.
-    let method = match method.as_str() {
-        known @ ("GET" | "POST" | "PATCH" | "PUT" | "DELETE" | "HEAD" | "OPTIONS") => {
-            known.to_owned()
-        }
-        _ => "other".to_owned(),
-    };
+/// The method's name. Those that no route takes come from strangers, who may write anything for one: they share one.
+fn known(method: &Method) -> &'static str {
+    ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
+}
+
+fn measure(route: &str, method: &'static str, status: u16, seconds: f64) {
     metrics::counter!(
         "keywright_http_requests_total",
         "route" => route.to_owned(),

@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use keywright_api::{ErrorCode, FieldError, Object};
-use keywright_core::key_text::WellFormed;
+use keywright_core::key_text;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -148,7 +148,7 @@ fn pointer_to(path: &Path) -> String {
 
 /// Whether a field's name should not be echoed: too long for one, or a key in the wrong place.
 fn looks_secret(name: &str) -> bool {
-    name.len() > 64 || WellFormed::parse(name).is_some()
+    name.len() > 64 || key_text::is_within(name)
 }
 
 #[cfg(test)]
