@@ -19,13 +19,19 @@ pub struct VerifyKey {
     pub key: String,
     /// The permissions it must hold, all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false, example = json!(["READ_GRAPH"]))]
+    #[schema(required = false, value_type = Vec<AskedPermission>, example = json!(["READ_GRAPH"]))]
     pub permissions: Vec<String>,
     /// The keyspace it must belong to. Without one, any but `keywright`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = r"^[^\u0000]*$", example = "default")]
     pub keyspace: Option<String>,
 }
+
+/// The name of a permission that is asked for; one that no catalogue knows is missing.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = r"^[^\u0000]*$", example = "READ_GRAPH")]
+#[expect(dead_code, reason = "for the document; on the wire it is text")]
+struct AskedPermission(String);
 
 /// The answer to a question about a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

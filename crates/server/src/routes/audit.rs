@@ -35,10 +35,10 @@ pub(crate) struct AuditFilter {
     #[param(value_type = Option<Uuid>)]
     key_id: Option<String>,
     /// Only entries about this user or a key of theirs.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
     user_id: Option<String>,
     /// Only entries by this actor: an id, a kind (`service_key`), or both (`service_key:ID`).
-    #[param(min_length = 1)]
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
     actor: Option<String>,
     /// Only entries about this action, such as `api_key.revoked`.
     #[param(
@@ -147,14 +147,17 @@ impl AuditFilter {
             .user_id
             .as_deref()
             .and_then(|text| validation.take("?user_id", UserId::new(text)));
-        let (actor_kind, actor_id) = self.actor.as_deref().map_or((None, None), actor);
         if self
             .actor
             .as_deref()
-            .is_some_and(|text| text.contains('\0'))
+            .is_some_and(|text| text.is_empty() || text.contains('\0'))
         {
-            validation.refuse("?actor", "must not hold the character NUL");
+            validation.refuse(
+                "?actor",
+                "must be an id, a kind or KIND:ID, without the character NUL",
+            );
         }
+        let (actor_kind, actor_id) = self.actor.as_deref().map_or((None, None), actor);
         let action = self.action.as_deref().and_then(|text| {
             let known = || Action::ALL.map(Action::as_str).join(", ");
             validation.take(
