@@ -7,7 +7,9 @@ mod support;
 
 mod crashes;
 mod hang_ups;
+mod operation;
 mod outages;
 mod prefixes;
+mod secrets;
 mod syncs;
 mod walks;

@@ -83,8 +83,8 @@ struct Trace {
 }
 
 /// An answer to a change, and whether the log was synced before it.
-#[derive(Debug)]
 struct Answered {
+    /// How the request began.
     request: String,
     wrote: bool,
     synced: bool,
@@ -168,11 +168,8 @@ impl Trace {
     /// Checks that `log` was written and then synced before each answer.
     fn assert_synced(&self, log: &str) {
         let seen = self.read_syncs_of(log);
-        let unsynced: Vec<_> = seen
-            .answers
-            .iter()
-            .filter(|answer| !answer.synced)
-            .collect();
+        let unsynced = seen.answers.iter().filter(|answer| !answer.synced);
+        let unsynced: Vec<_> = unsynced.map(|answer| &answer.request).collect();
         assert!(
             unsynced.is_empty(),
             "answered before {log} was synced: {unsynced:#?}"

@@ -18,6 +18,8 @@ pub(crate) struct Launch {
     pub(crate) variables: Vec<(String, String)>,
     /// A program that starts it, with its arguments.
     pub(crate) under: Vec<String>,
+    /// Where it listens; a free port of 127.0.0.1 unless said.
+    pub(crate) listen: Option<String>,
     /// Further arguments of `serve`.
     pub(crate) arguments: Vec<String>,
 }
@@ -46,9 +48,6 @@ impl Launch {
         command
     }
 }
-
-/// The signal that a process of this status was ended by, if it was.
-pub(crate) const SIGNALLED: fn(&ExitStatus) -> Option<i32> = ExitStatus::signal;
 
 /// A server process in a folder of its own. It can be stopped and started again, which changes its address.
 #[derive(Debug)]
@@ -112,7 +111,9 @@ impl Node {
             .expect("the folder is ours");
         self.launch
             .program()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen"])
+            .arg(self.launch.listen.as_deref().unwrap_or("127.0.0.1:0"))
+            .arg("--data-dir")
             .arg(self.data())
             .args(&self.launch.arguments)
             .stdin(Stdio::null())
@@ -151,7 +152,7 @@ impl Node {
 
     /// `kill -9`; returns when it is gone.
     pub(crate) fn kill(&self) {
-        assert_eq!(SIGNALLED(&self.end(Signal::KILL)), Some(9));
+        assert_eq!(self.end(Signal::KILL).signal(), Some(Signal::KILL.as_raw()));
     }
 
     /// Asks it to stop; returns when it has.

@@ -1,8 +1,9 @@
 //! A running server on an empty database.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use keywright_testkit::{TemporaryPostgres, fresh_database};
 use serde_json::json;
@@ -21,6 +22,7 @@ pub(crate) struct World {
     launch: Launch,
     folder: TempDir,
     admin: OnceLock<String>,
+    tokens: Mutex<HashMap<String, String>>,
 }
 
 impl World {
@@ -69,6 +71,7 @@ impl World {
             launch,
             folder,
             admin: OnceLock::new(),
+            tokens: Mutex::default(),
         }
     }
 
@@ -95,8 +98,14 @@ impl World {
         Persona::bearing(&self.node, &self.token(id))
     }
 
-    /// A JWT of a user.
+    /// The JWT of a user.
     pub(crate) fn token(&self, id: &str) -> String {
+        let mut tokens = self.tokens.lock().expect("no panic");
+        let token = tokens.entry(id.to_owned()).or_insert_with(|| self.sign(id));
+        token.clone()
+    }
+
+    fn sign(&self, id: &str) -> String {
         let data = self.node.data();
         let data = data.to_str().expect("UTF-8");
         let launch = Launch {
