@@ -28,6 +28,8 @@ pub(crate) enum JwtError {
     NoKeys,
 }
 
+const LACKS_CLAIM: &str = "it lacks one of the claims exp, sub, aud and iss";
+
 /// Recognises users by their tokens.
 pub(crate) struct JwtVerifier {
     clock: Arc<dyn Clock>,
@@ -114,8 +116,9 @@ impl JwtVerifier {
                 ErrorKind::InvalidSignature => "its signature is wrong",
                 ErrorKind::InvalidAudience => "it is for another audience",
                 ErrorKind::InvalidIssuer => "it is of another issuer",
-                ErrorKind::MissingRequiredClaim(_) => {
-                    "it lacks one of the claims exp, sub, aud and iss"
+                ErrorKind::MissingRequiredClaim(_) => LACKS_CLAIM,
+                ErrorKind::Json(error) if error.to_string().starts_with("missing field") => {
+                    LACKS_CLAIM
                 }
                 _ => "it cannot be read",
             })

@@ -118,7 +118,8 @@ pub(crate) fn document_authority(operation: &mut Operation, needs: Needs) {
                 "For a user, or for a service key that holds `{}`.",
                 needed.name()
             )),
-            vec![E::InsufficientScope],
+            // The latter for a Keywright-User that nobody can be called.
+            vec![E::InsufficientScope, E::ValidationFailed],
         ),
         Needs::Service(needed) => (
             vec![SERVICE_BEARER, SERVICE_HEADER],

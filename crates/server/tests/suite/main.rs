@@ -1,8 +1,15 @@
 //! Keywright over real HTTP, on real stores: every case on SQLite and on PostgreSQL. One binary, to link once.
 
+mod audit;
 mod holder;
+mod keyspaces;
 mod listing;
 mod management;
+mod privilege;
+mod provider_keys;
 mod routes;
+mod service;
 mod support;
+mod tokens;
+mod users;
 mod verification;

@@ -36,7 +36,7 @@ on_both_stores![
     an_unknown_keyspace_is_refused_before_anything_is_made,
 ];
 
-const NO_SUCH_KEY: &str = "/api/api-keys/01a2027b-d680-76d5-b6ae-dad8d041c74d";
+const NO_SUCH_KEY: &str = "/api/api-keys/00000000-0000-7000-8000-000000000000";
 
 fn wanted(name: &str) -> Value {
     json!({"name": name, "permissions": []})

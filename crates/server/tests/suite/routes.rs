@@ -21,7 +21,7 @@ on_both_stores![
 async fn call(client: &Client, route: &RouteEntry) -> Answer {
     let path = route
         .path
-        .replace("{key_id}", "01a2027b-d680-76d5-b6ae-dad8d041c74d")
+        .replace("{key_id}", "00000000-0000-7000-8000-000000000000")
         .replace("{name}", "default")
         .replace("{id}", "nobody");
     let body = matches!(route.method, Method::POST | Method::PATCH | Method::PUT);
