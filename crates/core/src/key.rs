@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::identifier::{KeyId, KeyspaceName, UserId};
+use crate::key_text::KeyText;
 use crate::keyspace::Keyspace;
 use crate::lifecycle::Lifecycle;
 use crate::permission::Grants;
@@ -61,6 +62,41 @@ pub struct KeyRecord {
     pub digest: Digest,
     /// Its keyspace, whose catalogue gives its grants their names.
     pub keyspace: Arc<Keyspace>,
+}
+
+impl KeyRecord {
+    /// A key that has just been minted: ACTIVE and never used, without description, expiry and metadata.
+    pub fn minted(
+        text: &KeyText,
+        id: KeyId,
+        keyspace: Arc<Keyspace>,
+        user_id: UserId,
+        name: KeyName,
+        grants: Grants,
+        at: Timestamp,
+    ) -> Self {
+        let key = ApiKey {
+            id,
+            keyspace: keyspace.name.clone(),
+            user_id,
+            name,
+            description: None,
+            prefix: text.shown_prefix().to_owned(),
+            postfix: text.shown_postfix().to_owned(),
+            lifecycle: Lifecycle::Active,
+            grants,
+            created_at: at,
+            updated_at: at,
+            last_used_at: None,
+            expires_at: None,
+            metadata: Metadata::empty(),
+        };
+        Self {
+            key,
+            digest: text.digest(),
+            keyspace,
+        }
+    }
 }
 
 /// A JSON object that a program attached to a key: at most 4 KiB as compact JSON, kept as that text.

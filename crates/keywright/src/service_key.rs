@@ -9,10 +9,9 @@ use std::sync::Arc;
 use keywright_core::ambient::{Clock, EntropyError};
 use keywright_core::audit::{Actor, ActorKind, Attribution};
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId, time_ordered_id};
-use keywright_core::key::{ApiKey, KeyRecord, Metadata};
+use keywright_core::key::KeyRecord;
 use keywright_core::key_text::KeyText;
 use keywright_core::keyspace::SERVICE;
-use keywright_core::lifecycle::Lifecycle;
 use keywright_core::text::KeyName;
 use keywright_store::{KeyQuery, Store};
 
@@ -146,23 +145,7 @@ impl Minted {
             .map_err(no_entropy)?;
         let new_id = || time_ordered_id(&SystemClock, &SystemEntropy).map_err(no_entropy);
         let now = SystemClock.now();
-        let key = ApiKey {
-            id: KeyId(new_id()?),
-            keyspace: keyspace.name.clone(),
-            user_id: UserId::reserved(),
-            // infallible: the names above are short
-            name: KeyName::new(name).expect("a short name"),
-            description: None,
-            prefix: text.shown_prefix().to_owned(),
-            postfix: text.shown_postfix().to_owned(),
-            lifecycle: Lifecycle::Active,
-            grants: keyspace.catalogue.everything(),
-            created_at: now,
-            updated_at: now,
-            last_used_at: None,
-            expires_at: None,
-            metadata: Metadata::empty(),
-        };
+        let grants = keyspace.catalogue.everything();
         let by = Attribution {
             entry_id: new_id()?,
             at: now,
@@ -174,11 +157,16 @@ impl Minted {
             user_agent: None,
             request_id: None,
         };
-        let record = KeyRecord {
-            key,
-            digest: text.digest(),
-            keyspace: Arc::new(keyspace),
-        };
+        let record = KeyRecord::minted(
+            &text,
+            KeyId(new_id()?),
+            Arc::new(keyspace),
+            UserId::reserved(),
+            // infallible: the names above are short
+            KeyName::new(name).expect("a short name"),
+            grants,
+            now,
+        );
         Ok(Self { text, record, by })
     }
 

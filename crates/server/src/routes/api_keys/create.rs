@@ -9,10 +9,9 @@ use axum::response::IntoResponse;
 use keywright_api::{CreateKey, CreatedKey};
 use keywright_core::authority::may_create;
 use keywright_core::identifier::{KeyId, time_ordered_id};
-use keywright_core::key::{ApiKey, KeyRecord, Metadata};
+use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::key_text::KeyText;
 use keywright_core::keyspace::DEFAULT;
-use keywright_core::lifecycle::Lifecycle;
 use keywright_core::permission::Grants;
 
 use super::{ActingFor, refused};
@@ -80,26 +79,11 @@ pub(crate) async fn generate_api_key(
 
     let text = KeyText::mint(&keyspace.prefix, tag_keys.newest(), &*state.entropy)?;
     let by = provenance.of(authority.actor, &state)?;
-    let record = KeyRecord {
-        key: ApiKey {
-            id: KeyId(time_ordered_id(&*state.clock, &*state.entropy)?),
-            keyspace: keyspace.name.clone(),
-            user_id,
-            name,
-            description: description.flatten(),
-            prefix: text.shown_prefix().to_owned(),
-            postfix: text.shown_postfix().to_owned(),
-            lifecycle: Lifecycle::Active,
-            grants,
-            created_at: by.at,
-            updated_at: by.at,
-            last_used_at: None,
-            expires_at: expires_at.flatten(),
-            metadata: metadata.flatten().unwrap_or_else(Metadata::empty),
-        },
-        digest: text.digest(),
-        keyspace: Arc::new(keyspace),
-    };
+    let id = KeyId(time_ordered_id(&*state.clock, &*state.entropy)?);
+    let mut record = KeyRecord::minted(&text, id, Arc::new(keyspace), user_id, name, grants, by.at);
+    record.key.description = description.flatten();
+    record.key.expires_at = expires_at.flatten();
+    record.key.metadata = metadata.flatten().unwrap_or_else(Metadata::empty);
     state.store.create_key(record.clone(), by).await?;
     let created = CreatedKey {
         api_key: wire::key(&record),
