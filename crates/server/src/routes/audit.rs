@@ -11,7 +11,7 @@ use keywright_api::AuditRecord;
 use keywright_core::audit::{Action, ActorKind, AuditEntry};
 use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::timestamp::Timestamp;
-use keywright_store::{AuditQuery, Position, StoreError};
+use keywright_store::{AuditQuery, Page, Position, StoreError};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ pub(crate) async fn list_audit_log(
     let streams = wants_stream(&headers);
     let query = filter.query(streams)?;
     if streams {
-        return Ok(stream(query, state));
+        return stream(query, state).await;
     }
     let page = state.store.list_audit(&query).await?;
     Ok(paging::answer(
@@ -111,29 +111,37 @@ fn place(entry: &AuditEntry) -> Position {
     }
 }
 
-/// Every entry from the query's place on, a page at a time, so that memory stays small. A failure on the way ends
-/// the stream without its proper end, which a client notices.
-fn stream(query: AuditQuery, state: AppState) -> Response {
-    let pages = try_unfold(Some(query), move |query| {
+/// Every entry from the query's place on, a page at a time, so that memory stays small. The first page is read before
+/// anything is answered; a failure after that ends the stream without its proper end, which a client notices.
+async fn stream(query: AuditQuery, state: AppState) -> Result<Response, Problem> {
+    let first = state.store.list_audit(&query).await?;
+    let pages = try_unfold(Some((Some(first), query)), move |place_in_log| {
         let state = state.clone();
         async move {
-            let Some(mut query) = query else {
+            let Some((read, mut query)) = place_in_log else {
                 return Ok(None);
             };
-            let page = state.store.list_audit(&query).await?;
+            let page = match read {
+                Some(page) => page,
+                None => state.store.list_audit(&query).await?,
+            };
             query.after = page.entries.last().map(place);
-            let next = (page.more && query.after.is_some()).then_some(query);
-            let mut lines = Vec::new();
-            for entry in &page.entries {
-                // infallible: text and numbers are written as JSON
-                serde_json::to_writer(&mut lines, &wire::audit(entry))
-                    .expect("an entry is written as JSON");
-                lines.push(b'\n');
-            }
-            Ok::<_, StoreError>(Some((Bytes::from(lines), next)))
+            let next = (page.more && query.after.is_some()).then_some((None, query));
+            Ok::<_, StoreError>(Some((lines(&page), next)))
         }
     });
-    ([(CONTENT_TYPE, NDJSON)], Body::from_stream(pages)).into_response()
+    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(pages)).into_response())
+}
+
+fn lines(page: &Page<AuditEntry>) -> Bytes {
+    let mut lines = Vec::new();
+    for entry in &page.entries {
+        // infallible: text and numbers are written as JSON
+        serde_json::to_writer(&mut lines, &wire::audit(entry))
+            .expect("an entry is written as JSON");
+        lines.push(b'\n');
+    }
+    lines.into()
 }
 
 impl AuditFilter {

@@ -19,6 +19,7 @@ on_both_stores![
     filters_that_cannot_be_are_refused_all_at_once,
     following_the_links_gives_the_whole_log,
     a_stream_gives_every_entry_one_a_line,
+    a_stream_that_breaks_off_has_no_end,
     a_stream_takes_filters_and_no_limit,
     a_long_name_of_a_program_is_cut,
     the_log_shows_no_secret,
@@ -456,6 +457,33 @@ async fn a_stream_gives_every_entry_one_a_line(store: Kind) {
     let pages = admin.pages("/api/audit").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [500, 51]);
     assert_eq!(lines(&answer.body), pages.concat());
+}
+
+async fn a_stream_that_breaks_off_has_no_end(store: Kind) {
+    let world = World::on(store).await;
+    let (_, auditor) = world.service_key(&["audit:read"]).await;
+    long_history(&world).await;
+    world.store.go_down_after_pages(1);
+    let mut connection = world.connect().await;
+    connection
+        .write(format!(
+            "GET /api/audit HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {auditor}\r\naccept: application/x-ndjson\r\n\r\n"
+        ))
+        .await;
+    let answer = String::from_utf8(connection.until_closed().await).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n"),
+        "{}",
+        &answer[..100]
+    );
+    assert_eq!(
+        answer.matches("\"action\":\"api_key.created\"").count(),
+        500
+    );
+    assert!(
+        !answer.ends_with("0\r\n\r\n"),
+        "a chunked body ends with an empty chunk"
+    );
 }
 
 async fn a_stream_takes_filters_and_no_limit(store: Kind) {

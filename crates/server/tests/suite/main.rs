@@ -1,10 +1,13 @@
 //! Keywright over real HTTP, on real stores: every case on SQLite and on PostgreSQL. One binary, to link once.
 
 mod audit;
+mod errors;
+mod failures;
 mod holder;
 mod keyspaces;
 mod listing;
 mod management;
+mod operation;
 mod privilege;
 mod provider_keys;
 mod routes;

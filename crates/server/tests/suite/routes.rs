@@ -114,6 +114,17 @@ fn the_routes_are_those_of_the_contract() {
 }
 
 #[test]
+fn the_committed_document_is_that_of_the_routes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let committed = std::fs::read_to_string(path).unwrap();
+    let document = keywright_server::document().to_pretty_json().unwrap();
+    assert!(
+        committed.trim_end() == document,
+        "docs/openapi.json is not what the code says: run scripts/generate"
+    );
+}
+
+#[test]
 fn every_operation_says_what_it_does_and_has_an_id_of_its_own() {
     let mut ids = Vec::new();
     for (method, path, operation) in operations() {

@@ -11,12 +11,11 @@ mod store;
 mod token;
 mod world;
 
-pub(crate) use ambient::ManualClock;
 pub(crate) use client::{Answer, Client, CreatedKey, pointers};
 pub(crate) use database::Kind;
 pub(crate) use documented::operations;
 pub(crate) use provider::{Provider, SigningKey};
-pub(crate) use raw::{Connection, RawAnswer};
+pub(crate) use raw::Connection;
 pub(crate) use store::Fault;
 pub(crate) use token::{SECRET, Token};
 pub(crate) use world::{ALL_OPERATIONS, World, eventually};

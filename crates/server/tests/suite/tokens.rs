@@ -163,7 +163,7 @@ async fn the_audience_is_a_text_or_a_list_that_holds_it(store: Kind) {
 
 async fn the_issuer_must_be_the_configured_one(store: Kind) {
     let world = World::with(store, |settings| {
-        settings.jwt.issuer = Some("https://id.example".to_owned())
+        settings.jwt.issuer = Some("https://id.example".to_owned());
     })
     .await;
     let of = |issuer: Value| Token::of("ada").claim("iss", issuer).signed();
@@ -179,7 +179,7 @@ async fn the_issuer_must_be_the_configured_one(store: Kind) {
 }
 
 async fn without_a_configured_issuer_any_is_taken(store: Kind) {
-    let world = World::with(store, |settings| settings.jwt.audience = "mine".to_owned()).await;
+    let world = World::with(store, |settings| settings.jwt.audience = "mine".into()).await;
     let token = Token::of("ada").claim("aud", "mine");
     assert_eq!(
         told(&world, &token.clone().claim("iss", "anybody").signed()).await,

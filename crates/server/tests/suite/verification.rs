@@ -8,6 +8,7 @@ use crate::support::{Client, CreatedKey, Kind, World, on_both_stores, pointers};
 
 on_both_stores![
     a_good_key_is_valid_and_tells_what_it_is,
+    a_service_key_is_taken_in_either_header,
     what_is_no_key_is_not_found_and_nothing_else_is_said,
     a_key_is_not_found_in_another_keyspace,
     a_service_key_is_found_only_where_its_keyspace_is_named,
@@ -74,6 +75,17 @@ async fn a_good_key_is_valid_and_tells_what_it_is(store: Kind) {
             "expires_at": "2027-01-01T00:00:00.000000Z",
             "metadata": {"plan": "pro"},
         })
+    );
+}
+
+async fn a_service_key_is_taken_in_either_header(store: Kind) {
+    let world = World::on(store).await;
+    let key = world.user("ada").create_key("a", &[]).await;
+    let (_, text) = world.service_key(&["keys:verify"]).await;
+    assert_eq!(world.holder(&text).code_of(&key.text).await, "VALID");
+    assert_eq!(
+        world.anonymous().bearer(&text).code_of(&key.text).await,
+        "VALID"
     );
 }
 

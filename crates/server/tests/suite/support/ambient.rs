@@ -52,7 +52,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// SplitMix64 from a fixed seed: distinct values, the same in every run of a test that does one thing at a time.
+/// `SplitMix64` from a fixed seed: distinct values, the same in every run of a test that does one thing at a time.
 pub(crate) struct SeededEntropy(AtomicU64);
 
 impl SeededEntropy {

@@ -1,5 +1,6 @@
 //! A store that fails, waits or panics when a test says so, and else is the real one.
 
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -43,6 +44,11 @@ pub(crate) struct FaultyStore {
     gate: Semaphore,
     /// Counts those who came to the gate.
     pub(crate) arrived: Semaphore,
+    /// How many pages of the audit log are read before the database goes down.
+    pages_left: AtomicI64,
+    /// How many keys are looked up by their text before the database goes down.
+    lookups_left: AtomicI64,
+    failed_writes: AtomicUsize,
 }
 
 impl FaultyStore {
@@ -52,6 +58,9 @@ impl FaultyStore {
             fault: Mutex::new(Fault::None),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             arrived: Semaphore::new(0),
+            pages_left: AtomicI64::new(i64::MAX),
+            lookups_left: AtomicI64::new(i64::MAX),
+            failed_writes: AtomicUsize::new(0),
         }
     }
 
@@ -68,6 +77,21 @@ impl FaultyStore {
         self.gate.add_permits(Semaphore::MAX_PERMITS);
     }
 
+    /// So many pages of the audit log are still read; then the database is down.
+    pub(crate) fn go_down_after_pages(&self, count: i64) {
+        self.pages_left.store(count, Ordering::SeqCst);
+    }
+
+    /// So many keys are still found by their text; then the database is down.
+    pub(crate) fn go_down_after_lookups(&self, count: i64) {
+        self.lookups_left.store(count, Ordering::SeqCst);
+    }
+
+    /// How many changes were refused by a fault.
+    pub(crate) fn failed_writes(&self) -> usize {
+        self.failed_writes.load(Ordering::SeqCst)
+    }
+
     fn read(&self) -> Result<(), StoreError> {
         let text = || DATABASE_TEXT.to_owned();
         let fault = *self.fault.lock().unwrap();
@@ -81,6 +105,7 @@ impl FaultyStore {
 
     fn write(&self) -> Result<(), StoreError> {
         if *self.fault.lock().unwrap() == Fault::ReadOnly {
+            self.failed_writes.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::NotWritable(DATABASE_TEXT.to_owned()));
         }
         self.read()
@@ -142,6 +167,9 @@ impl Store for FaultyStore {
     }
 
     async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
+        if self.lookups_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.suffer(Fault::Down);
+        }
         self.read()?;
         self.real.find_key_by_digest(digest).await
     }
@@ -191,6 +219,9 @@ impl Store for FaultyStore {
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
+        if self.pages_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.suffer(Fault::Down);
+        }
         self.read()?;
         self.real.list_audit(query).await
     }

@@ -86,7 +86,7 @@ impl World {
                 ..JwtSettings::default()
             },
             // Not within a test that does not ask for it: what is read must not depend on when.
-            use_flush_interval: Duration::from_secs(3600),
+            use_flush_interval: Duration::from_hours(1),
             ..Settings::default()
         };
         change(&mut settings);
