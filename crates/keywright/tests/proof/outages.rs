@@ -1,6 +1,7 @@
 //! PostgreSQL goes away under load and comes back: refusals are clear, no decision is wrong, nothing is half done,
 //! and the server goes on by itself.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -51,6 +52,7 @@ fn a_server_outlives_the_stops_and_crashes_of_its_database() {
     assert_whole(&world.database);
     for client in &clients {
         assert_eq!(client.wrong.load(Ordering::Relaxed), 0);
+        client.check();
     }
     steady.check(&world.admin());
 }
@@ -76,6 +78,15 @@ fn note(clients: &[Client<'_>], count: Count) -> Vec<usize> {
 type Count = for<'a> fn(&'a Client<'_>) -> &'a AtomicUsize;
 const SERVED: Count = |client| &client.served;
 const REFUSED: Count = |client| &client.refused;
+
+/// The codes that a key may have after a change to the last of them: this one if the change was acknowledged.
+fn after<'a>(acknowledged: bool, codes: &'a [&'a str]) -> &'a [&'a str] {
+    if acknowledged {
+        &codes[codes.len() - 1..]
+    } else {
+        codes
+    }
+}
 
 /// Does something when it is dropped.
 struct OnDrop<F: FnMut()>(F);
@@ -119,6 +130,8 @@ struct Client<'a> {
     refused: AtomicUsize,
     /// That it panicked, so that nobody waits for it.
     wrong: AtomicUsize,
+    /// Every key it was given, with the codes that a verification may answer for good.
+    ended: Mutex<Vec<(NewKey, &'static [&'static str])>>,
 }
 
 impl<'a> Client<'a> {
@@ -130,6 +143,7 @@ impl<'a> Client<'a> {
             served: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             wrong: AtomicUsize::new(0),
+            ended: Mutex::default(),
         }
     }
 
@@ -163,19 +177,25 @@ impl<'a> Client<'a> {
             &format!("{}/suspend", key.path()),
             None,
         );
-        let possible = if suspended.is_some() {
-            ["SUSPENDED"].as_slice()
-        } else {
-            &["VALID", "SUSPENDED"]
-        };
-        self.verify(&key, possible);
+        self.verify(&key, after(suspended.is_some(), &["VALID", "SUSPENDED"]));
         let revoked = self.sent(&self.user, Method::DELETE, &key.path(), None);
-        let possible = if revoked.is_some() {
-            ["REVOKED"].as_slice()
-        } else {
-            &["VALID", "SUSPENDED", "REVOKED"]
-        };
+        let possible = after(revoked.is_some(), &["VALID", "SUSPENDED", "REVOKED"]);
         self.verify(&key, possible);
+        self.ended.lock().expect("no panic").push((key, possible));
+    }
+
+    /// Checks that what was acknowledged before a crash is so after it.
+    fn check(&self) {
+        let ended = self.ended.lock().expect("no panic");
+        assert!(!ended.is_empty());
+        for (key, possible) in ended.iter() {
+            let code = self.service.verify(key);
+            assert!(
+                possible.contains(&code.as_str()),
+                "{} is {code}, not {possible:?}",
+                key.id
+            );
+        }
     }
 
     fn verify(&self, key: &NewKey, possible: &[&str]) {
