@@ -7,9 +7,8 @@ use std::time::Duration;
 use keywright_core::ambient::Clock;
 use keywright_core::audit::{Actor, ActorKind, Attribution};
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId, time_ordered_id};
-use keywright_core::key::{ApiKey, KeyRecord, Metadata};
+use keywright_core::key::KeyRecord;
 use keywright_core::key_text::KeyText;
-use keywright_core::lifecycle::Lifecycle;
 use keywright_core::text::KeyName;
 use keywright_server::{JwtSettings, Server, Settings, Stopped, Surroundings};
 use keywright_store::Store;
@@ -160,26 +159,10 @@ impl World {
         let text = KeyText::mint(&keyspace.prefix, tag_keys.newest(), &*self.entropy).unwrap();
         let id = KeyId(time_ordered_id(&*self.clock, &*self.entropy).unwrap());
         let now = self.clock.now();
-        let record = KeyRecord {
-            key: ApiKey {
-                id,
-                keyspace: name,
-                user_id: UserId::reserved(),
-                name: KeyName::new("service").unwrap(),
-                description: None,
-                prefix: text.shown_prefix().to_owned(),
-                postfix: text.shown_postfix().to_owned(),
-                lifecycle: Lifecycle::Active,
-                grants: keyspace.catalogue.grant(operations).unwrap(),
-                created_at: now,
-                updated_at: now,
-                last_used_at: None,
-                expires_at: None,
-                metadata: Metadata::empty(),
-            },
-            digest: text.digest(),
-            keyspace: Arc::new(keyspace),
-        };
+        let grants = keyspace.catalogue.grant(operations).unwrap();
+        let name = KeyName::new("service").unwrap();
+        let owner = UserId::reserved();
+        let record = KeyRecord::minted(&text, id, Arc::new(keyspace), owner, name, grants, now);
         let by = Attribution {
             entry_id: time_ordered_id(&*self.clock, &*self.entropy).unwrap(),
             at: now,
