@@ -2,6 +2,8 @@
 
 mod classification;
 mod connecting;
+#[cfg(test)]
+mod planner;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use keywright_core::ambient::{Clock, Entropy};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow as Row};
 use sqlx::{Connection as _, PgConnection as Connection, Postgres as Db};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use self::classification::{is_worth_another_try, meaning};
@@ -74,7 +77,7 @@ const TRIES: u32 = 5;
 /// How a PostgreSQL database is used.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many connections there are at most.
+    /// How many connections there are at most. A quarter of them, and at least one, may read lists at once.
     pub max_connections: u32,
     /// How long to wait for a connection, a new one included.
     pub patience: Duration,
@@ -99,6 +102,10 @@ pub struct PostgresStore {
     entropy: Arc<dyn Entropy>,
     /// How long one reading may take.
     patience: Duration,
+    /// How many lists may still be read at once.
+    lists: Semaphore,
+    /// How long to wait for one of them to end.
+    wait: Duration,
 }
 
 /// The connections to the server that takes changes.
@@ -142,6 +149,8 @@ impl PostgresStore {
             clock,
             entropy,
             patience,
+            lists: Semaphore::new(lists_of(options.max_connections)),
+            wait: options.patience,
         })
     }
 
@@ -165,6 +174,15 @@ impl PostgresStore {
             .map_err(|error| meaning(error.into()))
     }
 
+    /// A connection for a list, with a share that is held as long as it is.
+    async fn read_list(&self) -> Result<(SemaphorePermit<'_>, PoolConnection<Db>), StoreError> {
+        let share = tokio::time::timeout(self.wait, self.lists.acquire()).await;
+        let share = share
+            .map_err(|_| StoreError::Unavailable("too many lists are being read".to_owned()))?
+            .map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))?;
+        Ok((share, self.read().await?))
+    }
+
     async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, StoreError> {
         let mut nonce = [0; 16];
         self.entropy
@@ -176,8 +194,13 @@ impl PostgresStore {
         written.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
     }
 
+    #[cfg(test)]
     fn pool(&self) -> &PgPool {
         &self.primary.pool
+    }
+
+    fn pools(&self) -> [&PgPool; 1] {
+        [&self.primary.pool]
     }
 
     async fn check_health(&self) -> Result<(), StoreError> {
@@ -201,6 +224,13 @@ impl PostgresStore {
     async fn finish(&self) {
         self.primary.pool.close().await;
     }
+}
+
+/// How many of so many connections may read lists at once.
+fn lists_of(connections: u32) -> usize {
+    usize::try_from(connections / 4)
+        .unwrap_or(usize::MAX)
+        .clamp(1, Semaphore::MAX_PERMITS)
 }
 
 impl Primary {

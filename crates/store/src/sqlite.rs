@@ -2,6 +2,8 @@
 
 mod classification;
 mod file;
+#[cfg(test)]
+mod planner;
 mod writer;
 
 use std::path::Path;
@@ -58,12 +60,18 @@ const USE: &str = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last
 const LAST_SEQ: &str = "SELECT last_seq FROM cluster WHERE id = 1";
 const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, USE, LAST_SEQ];
 
+/// How many connections read lists at once.
+const LISTERS: u32 = 2;
+
+/// After how many instructions of its machine SQLite looks whether a list is still wanted: less than a millisecond.
+const STEPS: i32 = 10_000;
+
 /// How an embedded database is used.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many connections read at once.
+    /// How many connections look things up at once. Two more read lists.
     pub readers: u32,
-    /// How long to wait for a connection, for the queue of changes, or for another program that holds the file's
+    /// How long to wait for a connection, for one reading, for the queue of changes, or for another program that holds the file's
     /// own lock (a backup, the `sqlite3` shell).
     pub patience: Duration,
 }
@@ -80,6 +88,8 @@ impl Default for Options {
 /// An embedded database, opened by this process and no other.
 pub struct SqliteStore {
     readers: SqlitePool,
+    /// What reads lists. It may be slow, and keeps nobody waiting who looks up one key.
+    listers: SqlitePool,
     writer: Writer,
     /// The task of the writer, until somebody waits for its end.
     writing: Mutex<Option<JoinHandle<()>>>,
@@ -121,15 +131,19 @@ impl SqliteStore {
             .await
             .map_err(OpenError::Store)?;
 
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.readers)
-            .acquire_timeout(options.patience)
-            // A file cannot hang up.
-            .test_before_acquire(false)
-            .connect_lazy_with(connect_options(&file, &options).pragma("query_only", "ON"));
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.patience)
+                // A file cannot hang up.
+                .test_before_acquire(false)
+                .connect_lazy_with(connect_options(&file, &options).pragma("query_only", "ON"))
+        };
+        let (readers, listers) = (pool(options.readers), pool(LISTERS));
         let (writer, writing) = Writer::start(connection, writing_options, file, options.patience);
         Ok(Self {
             readers,
+            listers,
             writer,
             writing: Mutex::new(Some(writing)),
             clock,
@@ -161,6 +175,24 @@ impl SqliteStore {
             .map_err(|error| meaning(error.into()))
     }
 
+    /// A connection for a list. What it does stops when nobody holds the first of the two any more: SQLite would
+    /// else read on to the end, and its connection with it.
+    async fn read_list(&self) -> Result<(Arc<()>, PoolConnection<Db>), StoreError> {
+        let acquired = async {
+            let mut connection = self.listers.acquire().await?;
+            let wanted = Arc::new(());
+            let still_wanted = Arc::downgrade(&wanted);
+            connection
+                .lock_handle()
+                .await?
+                .set_progress_handler(STEPS, move || still_wanted.strong_count() > 0);
+            Ok((wanted, connection))
+        };
+        acquired
+            .await
+            .map_err(|error: sqlx::Error| meaning(error.into()))
+    }
+
     async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, StoreError> {
         let mut nonce = [0; 16];
         self.entropy
@@ -169,8 +201,8 @@ impl SqliteStore {
         self.writer.run(change, nonce).await
     }
 
-    fn pool(&self) -> &SqlitePool {
-        &self.readers
+    fn pools(&self) -> [&SqlitePool; 2] {
+        [&self.readers, &self.listers]
     }
 
     async fn check_health(&self) -> Result<(), StoreError> {
@@ -191,6 +223,7 @@ impl SqliteStore {
     async fn finish(&self) {
         self.writer.take_no_more();
         self.readers.close().await;
+        self.listers.close().await;
         let writing = self
             .writing
             .lock()

@@ -69,6 +69,9 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_newest ON audit_log (at, id);
 CREATE INDEX audit_log_of_key ON audit_log (key_id, at, id);
 CREATE INDEX audit_log_of_user ON audit_log (user_id, at, id);
+CREATE INDEX audit_log_by_kind ON audit_log (actor_kind, at, id);
+CREATE INDEX audit_log_by_actor ON audit_log (actor_id, at, id);
+CREATE INDEX audit_log_by_action ON audit_log (action, at, id);
 
 -- Coherence of several nodes: see ARCHITECTURE.md. One row.
 CREATE TABLE cluster (

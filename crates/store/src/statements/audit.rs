@@ -57,7 +57,7 @@ pub(super) async fn list(
 }
 
 /// Put together from what is asked for, and not one statement with `$1 IS NULL OR …`: so an index serves each.
-fn select(asked: &AuditQuery) -> QueryBuilder<Db> {
+pub(super) fn select(asked: &AuditQuery) -> QueryBuilder<Db> {
     let after = asked.after.unwrap_or(Position {
         at: Timestamp::from_micros(i64::MAX),
         id: Uuid::max(),
@@ -81,7 +81,12 @@ fn select(asked: &AuditQuery) -> QueryBuilder<Db> {
             .push_bind(id.as_str().to_owned());
     }
     if let Some(kind) = asked.actor_kind {
-        select.push(" AND actor_kind = ").push_bind(kind.as_str());
+        // Where an actor is named, the kind narrows nothing further: an index on it must not be taken instead.
+        let kind_is = match asked.actor_id {
+            Some(_) => " AND actor_kind || '' = ",
+            None => " AND actor_kind = ",
+        };
+        select.push(kind_is).push_bind(kind.as_str());
     }
     if let Some(id) = &asked.actor_id {
         select.push(" AND actor_id = ").push_bind(id.clone());

@@ -13,11 +13,34 @@ macro_rules! statements {
     };
 }
 
-/// Runs a reading within the time that a statement may take, and measures it.
+/// Looks up one thing by an index, or what is few, within the time that a statement may take, and measures it.
 macro_rules! read {
     ($store:ident, $operation:literal, |$connection:ident| $work:expr) => {
+        within_time!(
+            $store,
+            $operation,
+            ((), $store.read().await?),
+            |$connection| $work
+        )
+    };
+}
+
+/// Reads a list likewise. Lists can be slow, so they have a share of the connections and leave the others alone.
+macro_rules! read_list {
+    ($store:ident, $operation:literal, |$connection:ident| $work:expr) => {
+        within_time!(
+            $store,
+            $operation,
+            $store.read_list().await?,
+            |$connection| $work
+        )
+    };
+}
+
+macro_rules! within_time {
+    ($store:ident, $operation:literal, $held:expr, |$connection:ident| $work:expr) => {
         measured(&*$store.clock, $operation, async {
-            let mut held = $store.read().await?;
+            let (_share, mut held) = $held;
             let $connection = &mut *held;
             let answer = tokio::time::timeout($store.patience, $work).await;
             match answer {
@@ -38,6 +61,8 @@ mod change;
 mod edit_key;
 mod keys;
 mod keyspaces;
+#[cfg(test)]
+mod plans;
 mod rows;
 mod schema;
 mod users;
@@ -226,7 +251,7 @@ impl Store for ThisStore {
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {
-        read!(self, "list_keys", |connection| keys::list(
+        read_list!(self, "list_keys", |connection| keys::list(
             connection, query
         ))
     }
@@ -279,7 +304,7 @@ impl Store for ThisStore {
     }
 
     async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError> {
-        read!(self, "list_users", |connection| users::list(
+        read_list!(self, "list_users", |connection| users::list(
             connection, query
         ))
     }
@@ -290,7 +315,7 @@ impl Store for ThisStore {
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
-        read!(self, "list_audit", |connection| audit::list(
+        read_list!(self, "list_audit", |connection| audit::list(
             connection, query
         ))
     }
@@ -300,11 +325,12 @@ impl Store for ThisStore {
     }
 
     fn connections(&self) -> Connections {
-        let pool = self.pool();
-        Connections {
-            open: pool.size(),
-            idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+        let mut connections = Connections { open: 0, idle: 0 };
+        for pool in self.pools() {
+            connections.open += pool.size();
+            connections.idle += u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         }
+        connections
     }
 
     async fn close(&self) {

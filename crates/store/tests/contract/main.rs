@@ -28,6 +28,7 @@ mod keyspaces;
 mod opening;
 mod pages;
 mod service_keys;
+mod slow_lists;
 mod use_of_keys;
 mod users;
 mod world;
