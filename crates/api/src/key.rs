@@ -96,7 +96,7 @@ pub struct CreateKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, example = "2031-01-01T00:00:00Z")]
     pub expires_at: Option<String>,
-    /// What to attach to it: an object of at most 4 KiB as compact JSON.
+    /// What to attach to it: an object of at most 4 KiB as compact JSON, at most 32 levels deep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
 }
@@ -123,7 +123,7 @@ pub struct PatchKey {
     #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub description: Option<Option<String>>,
-    /// New metadata: an object of at most 4 KiB as compact JSON.
+    /// New metadata: an object of at most 4 KiB as compact JSON, at most 32 levels deep.
     #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Map<String, Value>>, required = false)]
     pub metadata: Option<Option<Map<String, Value>>>,

@@ -100,8 +100,9 @@ pub struct PatchKeyspace {
     #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub description: Option<Option<String>>,
     /// Whether users make keys in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub self_service: Option<bool>,
+    #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    pub self_service: Option<Option<bool>>,
     /// Permissions to add, or to describe anew where they are there. None is ever removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 64)]

@@ -11,7 +11,7 @@ pub struct Problem {
     #[schema(example = "about:blank")]
     pub kind: String,
     /// The phrase of the status.
-    #[schema(example = "Unprocessable Content")]
+    #[schema(example = "Unprocessable Entity")]
     pub title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599, example = 422)]

@@ -24,7 +24,7 @@ pub enum Caller {
         /// The user it acts for, if it named one.
         acting_for: Option<UserId>,
     },
-    /// Whoever holds the text of the key itself. May revoke it, whatever its state.
+    /// Whoever holds the text of the key itself: may revoke it, whatever its state, and nothing else.
     Holder,
     /// Somebody who has the database itself, or the server at its first start.
     Operator,
@@ -133,7 +133,7 @@ pub fn may_see(caller: &Caller, record: &KeyRecord) -> Result<(), Refusal> {
 /// matters only where the key is a service key.
 ///
 /// # Errors
-/// [`Refusal`], the first that holds: not found, then what the caller may not do, then what the key's state forbids.
+/// [`Refusal`], the first that holds: not found, then what the key's state forbids, then what the caller may not do.
 pub fn edit(
     caller: &Caller,
     record: &KeyRecord,
@@ -142,7 +142,14 @@ pub fn edit(
     now: Timestamp,
 ) -> Result<Edited, Refusal> {
     may_see(caller, record)?;
+    if *caller == Caller::Holder && *edit != KeyEdit::Transition(Transition::Revoke) {
+        return Err(Refusal::ServiceKeysOnly);
+    }
     let key = &record.key;
+    if key.lifecycle.status() == Status::Revoked && *edit != KeyEdit::Transition(Transition::Revoke)
+    {
+        return Err(Refusal::Revoked);
+    }
     if let (Caller::User(_), false) = (caller, record.keyspace.self_service)
         && !is_open_to_users(edit)
     {
@@ -217,11 +224,6 @@ fn apply(key: &ApiKey, edit: &KeyEdit, now: Timestamp) -> Result<(ApiKey, Action
                 Transition::Reactivate => Action::KeyReactivated,
                 Transition::Revoke => Action::KeyRevoked,
             }
-        }
-        KeyEdit::Permissions(_) | KeyEdit::Details(_)
-            if key.lifecycle.status() == Status::Revoked =>
-        {
-            return Err(Refusal::Revoked);
         }
         KeyEdit::Permissions(grants) => {
             after.grants = *grants;

@@ -42,13 +42,21 @@ impl UserId {
     /// The greatest length of an id, in characters.
     pub const MAX_CHARS: usize = 255;
 
-    /// Takes an identity provider's `sub`: 1 to 255 characters without NUL.
+    /// Takes an identity provider's `sub`: 1 to 255 characters, none of them a control character, neither the first
+    /// nor the last white space. A header (`Keywright-User`) carries no other: HTTP would trim `"ada "` to `"ada"`,
+    /// and whoever acts for the one would act for the other.
     ///
     /// # Errors
     /// [`TextError`], which says what is wrong.
     pub fn new(sub: impl Into<String>) -> Result<Self, TextError> {
         let sub = sub.into();
         text::check(&sub, 1, Self::MAX_CHARS)?;
+        if sub.starts_with(char::is_whitespace) || sub.ends_with(char::is_whitespace) {
+            return Err(TextError::OuterSpace);
+        }
+        if sub.contains(char::is_control) {
+            return Err(TextError::Control);
+        }
         Ok(Self(sub))
     }
 
@@ -262,6 +270,15 @@ mod tests {
         assert!(prefix("sk_live_").overlaps(&prefix("sk_")));
         assert!(prefix("sk_").overlaps(&prefix("sk_")));
         assert!(!prefix("sk_live_").overlaps(&prefix("sk_test_")));
+    }
+
+    #[test]
+    fn an_id_is_one_that_a_header_carries_unchanged() {
+        for bad in [" ada", "ada ", "ada\t", "\u{a0}ada"] {
+            assert_eq!(UserId::new(bad), Err(TextError::OuterSpace), "{bad:?}");
+        }
+        assert_eq!(UserId::new("a\u{7f}b"), Err(TextError::Control));
+        assert!(UserId::new("ada lovelace|ä/ö %41").is_ok());
     }
 
     #[test]

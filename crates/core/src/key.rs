@@ -114,6 +114,12 @@ pub enum MetadataError {
         /// How large it was, in bytes.
         found: usize,
     },
+    /// Objects and lists within each other, deeper than the bound.
+    #[error("may have {max} levels of objects and lists within each other")]
+    TooDeep {
+        /// The bound, the object itself counted.
+        max: usize,
+    },
     /// A name or a text in it holds NUL.
     #[error("must not hold the character NUL")]
     Nul,
@@ -125,6 +131,10 @@ pub enum MetadataError {
 impl Metadata {
     /// The greatest size as compact JSON, in bytes.
     pub const MAX_BYTES: usize = 4096;
+
+    /// The greatest number of levels, the object itself counted. Readers of JSON have bounds of their own, often
+    /// 128, and metadata stands some levels down in what they read.
+    pub const MAX_DEPTH: usize = 32;
 
     /// No metadata: the empty object.
     pub fn empty() -> Self {
@@ -139,6 +149,11 @@ impl Metadata {
         let has_nul = |(name, value): (&String, &Value)| name.contains('\0') || holds_nul(value);
         if object.iter().any(has_nul) {
             return Err(MetadataError::Nul);
+        }
+        if object.values().any(|value| depth(value) >= Self::MAX_DEPTH) {
+            return Err(MetadataError::TooDeep {
+                max: Self::MAX_DEPTH,
+            });
         }
         // infallible: a map of JSON values with text names is JSON
         let text = serde_json::to_string(object).expect("JSON values are written as JSON");
@@ -174,6 +189,15 @@ impl Metadata {
     }
 }
 
+/// How many levels of objects and lists a value has.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(depth).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
 fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -206,6 +230,23 @@ mod tests {
                 found: 4097
             })
         );
+    }
+
+    #[test]
+    fn thirty_two_levels_fit_and_no_more() {
+        let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+        assert!(metadata(&nested(32)).is_ok());
+        assert_eq!(
+            metadata(&nested(33)),
+            Err(MetadataError::TooDeep { max: 32 })
+        );
+    }
+
+    #[test]
+    fn numbers_come_back_as_they_were() {
+        let sent = r#"{"a":5.691075034743235e-8,"b":18446744073709551615,"c":-1}"#;
+        let object = serde_json::from_str::<Value>(sent).unwrap();
+        assert_eq!(metadata(&object).unwrap().as_json(), sent);
     }
 
     #[test]

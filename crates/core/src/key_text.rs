@@ -143,17 +143,14 @@ impl<'a> WellFormed<'a> {
 }
 
 /// Whether a key stands anywhere in a text, whatever is around it: pasted where it does not belong, it must not be
-/// echoed or kept. Every key's body follows an underscore, and its check tells it from anything else.
+/// echoed or kept. Its prefix need not be
+/// there: the check of its body tells it from anything else.
 pub fn is_within(text: &str) -> bool {
-    text.bytes()
-        .enumerate()
-        .filter(|&(_, byte)| byte == b'_')
-        .any(|(at, _)| {
-            let rest = &text.as_bytes()[at + 1..];
-            rest.split_at_checked(BODY_CHARS)
-                .is_some_and(|(body, rest)| {
-                    body.iter().all(u8::is_ascii_alphanumeric) && rest.starts_with(&check_of(body))
-                })
+    let runs = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
+    runs.flat_map(|run| run.windows(BODY_CHARS + CHECK_CHARS))
+        .any(|window| {
+            let (body, check) = window.split_at(BODY_CHARS);
+            check_of(body) == check
         })
 }
 
@@ -317,6 +314,8 @@ mod tests {
             format!("job_{key}"),
             format!("ä {key}{key}"),
             format!("curl/8 ({key}) x"),
+            key[5..].to_owned(),
+            format!("x{}x", &key[5..]),
         ] {
             assert!(is_within(&around), "{around}");
         }
@@ -326,7 +325,7 @@ mod tests {
             "agpt_",
             "curl/8.1.0 (x86_64)",
             &key[..53],
-            &key[5..],
+            &key[6..],
         ] {
             assert!(!is_within(none), "{none}");
         }

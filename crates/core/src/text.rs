@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// Text of `MIN` to `MAX` characters (Unicode scalar values) without NUL, which PostgreSQL cannot store.
+use crate::key_text;
+
+/// Text of `MIN` to `MAX` characters (Unicode scalar values) without NUL, which PostgreSQL cannot store, and without
+/// the text of a key, which somebody put in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BoundedText<const MIN: usize, const MAX: usize>(String);
 
@@ -25,6 +28,15 @@ pub enum TextError {
         /// How many there were.
         found: usize,
     },
+    /// It begins or ends with white space.
+    #[error("must not begin or end with white space")]
+    OuterSpace,
+    /// It holds a control character.
+    #[error("must not hold control characters")]
+    Control,
+    /// It holds the text of a key.
+    #[error("must not hold the text of a key: a key is shown once and stored nowhere")]
+    Key,
     /// It holds the character NUL.
     #[error("must not hold the character NUL")]
     Nul,
@@ -38,17 +50,15 @@ impl<const MIN: usize, const MAX: usize> BoundedText<MIN, MAX> {
     pub fn new(text: impl Into<String>) -> Result<Self, TextError> {
         let text = text.into();
         check(&text, MIN, MAX)?;
+        if key_text::is_within(&text) {
+            return Err(TextError::Key);
+        }
         Ok(Self(text))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The text, taken out.
-    pub fn into_string(self) -> String {
-        self.0
     }
 }
 

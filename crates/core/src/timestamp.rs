@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 /// A moment, in microseconds since 1970-01-01T00:00:00Z, between the years 0000 and 9999 when it was parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -35,47 +38,40 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
-    /// How long it is from `earlier` until now; zero where `earlier` is later.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
-
-    /// Parses RFC 3339 with any offset; digits beyond the microsecond are cut off.
+    /// Parses RFC 3339 with any offset. Digits beyond the microsecond are cut off.
     ///
     /// # Errors
-    /// [`NotATimestamp`] for anything else: no offset, a bracketed zone, a year outside 0000–9999.
+    /// [`NotATimestamp`] for anything else: no offset, a bracketed zone, a moment outside the years 0000–9999 in UTC.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
-        // jiff also takes RFC 9557, whose bracketed zone RFC 3339 does not know, and signed years.
-        if text.contains('[') || !text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
-            return Err(NotATimestamp);
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATimestamp)?;
+        let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
+        match i64::try_from(micros) {
+            Ok(micros @ Self::EARLIEST..=Self::LATEST) => Ok(Self(micros)),
+            _ => Err(NotATimestamp),
         }
-        let parsed: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
-        let earliest = jiff::Timestamp::from_second(-62_167_219_200).map_err(|_| NotATimestamp)?;
-        if parsed < earliest {
-            return Err(NotATimestamp);
-        }
-        Ok(Self(
-            parsed
-                .as_nanosecond()
-                .div_euclid(1_000)
-                .try_into()
-                .map_err(|_| NotATimestamp)?,
-        ))
     }
+
+    /// 0000-01-01T00:00:00.000000Z, in microseconds.
+    const EARLIEST: i64 = -62_167_219_200_000_000;
+    /// 9999-12-31T23:59:59.999999Z, in microseconds.
+    const LATEST: i64 = 253_402_300_799_999_999;
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with exactly six digits of fraction (CONTRACT §4).
+    /// RFC 3339 in UTC with exactly six digits of fraction (CONTRACT §4); what lies outside the years 0000–9999 is
+    /// shown as the nearest moment within them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PRINTER: jiff::fmt::temporal::DateTimePrinter =
-            jiff::fmt::temporal::DateTimePrinter::new().precision(Some(6));
-        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        });
-        f.write_str(&PRINTER.timestamp_to_string(&moment))
+        let micros = self.0.clamp(Self::EARLIEST, Self::LATEST);
+        // infallible: those years are the library's own range
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
+            .expect("the years 0000 to 9999 are representable");
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second, micro) = moment.to_hms_micro();
+        let month = u8::from(month);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
+        )
     }
 }
 
@@ -93,10 +89,27 @@ mod tests {
 
     #[test]
     fn what_is_shown_parses_to_the_same_moment() {
-        for micros in [0, 1, -1, 1_795_338_000_123_456, -62_167_219_200_000_000] {
+        for micros in [
+            0,
+            1,
+            -1,
+            1_795_338_000_123_456,
+            Timestamp::EARLIEST,
+            Timestamp::LATEST,
+        ] {
             let moment = Timestamp::from_micros(micros);
             assert_eq!(Timestamp::parse(&moment.to_string()), Ok(moment));
         }
+    }
+
+    #[test]
+    fn the_last_second_that_can_be_written_is_taken() {
+        let last = Timestamp::parse("9999-12-31T23:59:59Z").unwrap();
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59.000000Z");
+        assert_eq!(
+            Timestamp::from_micros(i64::MAX).to_string(),
+            "9999-12-31T23:59:59.999999Z"
+        );
     }
 
     #[test]
@@ -117,6 +130,17 @@ mod tests {
             "2026-11-22T09:00:00Z[UTC]",
             "-000001-01-01T00:00:00Z",
             "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "20300101T000000Z",
+            "2030-01-01T00Z",
+            "2030-01-01T00:00:00+01",
+            "2030-01-01T00:00:00,5Z",
+            "2030-01-01T00:00:00.Z",
+            "2030-01-01T00:00:00+25:00",
+            "2030-01-01T24:00:00Z",
+            "2030-01-01T00:00:00Z ",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
         ] {
             assert_eq!(Timestamp::parse(text), Err(NotATimestamp), "{text}");
         }

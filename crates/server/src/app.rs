@@ -101,11 +101,12 @@ pub(crate) fn router(state: AppState, settings: &Settings) -> Router {
         router = router.merge(routes::metrics());
     }
     router
-        .layer(option_layer(cors(settings)))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             exchange::carry_out,
         ))
+        // Outermost, so that a browser may read every problem, those of the limits included.
+        .layer(option_layer(cors(settings)))
         .with_state(state)
 }
 

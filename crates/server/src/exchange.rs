@@ -1,10 +1,13 @@
 //! What happens to every request, whatever its route: an id, limits, time, errors written out, metrics and a log.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,6 +35,19 @@ const MAX_HEADERS: usize = 16 * 1024;
 pub(crate) struct Exchange {
     pub(crate) request_id: Arc<str>,
     pub(crate) source: IpAddr,
+}
+
+impl FromRequestParts<AppState> for Exchange {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
+        // infallible: the outermost layer puts one into every request
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .expect("the outermost layer ran")
+            .clone())
+    }
 }
 
 /// The outermost layer.
@@ -67,6 +83,9 @@ pub(crate) async fn carry_out(
     // infallible: well-formed ids are visible ASCII
     let id = HeaderValue::from_str(&request_id).expect("a request id is visible ASCII");
     response.headers_mut().insert(REQUEST_ID, id);
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
     let took = state.clock.uptime().saturating_sub(began);
     let route = route.as_deref().unwrap_or("(none)");

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::source::Peer;
@@ -23,6 +24,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most that is read of a request's line and headers; [`crate::exchange`] answers smaller excesses in our words.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How long an answer may wait for a client that reads none of it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long to wait after the system refused to accept, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -106,6 +110,8 @@ async fn handle(
 ) {
     // Answers are small and written whole; to wait for more would only add latency.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request.map(Body::new))
@@ -114,7 +120,7 @@ async fn handle(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = &mut connection => outcome,

@@ -182,9 +182,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::NotWritable(_) => {
                 tracing::error!(%error, "store not writable");
-                Self::unavailable(
-                    "the database takes no changes now; nothing was changed; try again",
-                )
+                Self::unavailable("the database takes no changes now; try again")
             }
             StoreError::Damaged(_) | StoreError::Internal(_) => {
                 tracing::error!(%error, "store failed");

@@ -1,7 +1,11 @@
 //! Starting the server, and stopping it without losing what has begun.
 
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -58,18 +62,36 @@ impl Server {
         }
     }
 
+    /// Resolves when a part of the server has ended by itself, which none should: a panic, above all. The server
+    /// is of no use then, and can only be dropped.
+    pub async fn failed(&mut self) {
+        poll_fn(|context| {
+            let listener = self
+                .listeners
+                .iter_mut()
+                .any(|task| task.poll_unpin(context).is_ready());
+            if listener || self.flusher.poll_unpin(context).is_ready() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
     /// Takes no further requests, finishes those that have begun, writes the last uses and closes the database.
     pub async fn stop(self) -> Stopped {
-        self.state
-            .stopping
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.state.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         let mut cut_off = 0;
         for listener in self.listeners {
-            cut_off += listener.await.unwrap_or(0);
+            match listener.await {
+                Ok(connections) => cut_off += connections,
+                Err(error) => tracing::error!(%error, "a listener did not end well"),
+            }
         }
         self.flusher.abort();
-        // The flusher may be in the middle of a batch; it is over, or its batch goes on in the store.
+        // What it was writing still waits, and is written below.
         let _ = self.flusher.await;
         let flush = tokio::time::timeout(Duration::from_secs(10), self.state.uses.flush()).await;
         let uses_written = matches!(flush, Ok(Ok(())));

@@ -17,8 +17,11 @@ use crate::problem::Problem;
 pub(crate) struct Validation(Vec<FieldError>);
 
 impl Validation {
-    /// Refuses the field at `pointer`.
+    /// Refuses the field at `pointer`. A long list of nonsense is answered in a few lines.
     pub(crate) fn refuse(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        if self.0.len() >= MAX_ERRORS {
+            return;
+        }
         self.0.push(FieldError {
             pointer: pointer.into(),
             detail: detail.into(),
@@ -108,8 +111,7 @@ impl Validation {
                 } else {
                     known.join(", ")
                 };
-                // A long list of nonsense is answered in a few lines.
-                for ungrantable in refused.into_iter().take(20) {
+                for ungrantable in refused {
                     match ungrantable {
                         Ungrantable::Unknown(place) => self.refuse(
                             format!("/permissions/{place}"),
@@ -169,6 +171,9 @@ impl Validation {
         MAX_LIMIT
     }
 }
+
+/// How many refused fields are told at most.
+const MAX_ERRORS: usize = 20;
 
 /// The greatest number of entries in a page, and how many there are when none is asked for.
 pub(crate) const MAX_LIMIT: u32 = 500;

@@ -389,3 +389,13 @@ fn a_holder_revokes_a_suspended_key() {
         }
     );
 }
+
+#[test]
+fn a_holder_does_nothing_but_revoke() {
+    let key = ada_s_key(default_keyspace());
+    for what in every_edit() {
+        let outcome = edit(&Caller::Holder, &key, &what, true, LATER);
+        let revokes = what == KeyEdit::Transition(Transition::Revoke);
+        assert_eq!(outcome.is_ok(), revokes, "{what:?}");
+    }
+}

@@ -33,7 +33,7 @@ pub(crate) struct ServiceKey {
 /// Reads the one credential of a request (CONTRACT §4.1).
 ///
 /// # Errors
-/// 400 for two of them, 401 for none or for one that is not `Bearer`.
+/// 400 for two of them, a JWT and a user to act for among those; 401 for none, and for a scheme other than `Bearer`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem> {
     let mut bearers = headers.get_all(AUTHORIZATION).iter();
     let mut keys = headers.get_all(API_KEY).iter();
@@ -41,9 +41,7 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem>
         (Some(value), None, None, None) => (value, true),
         (None, None, Some(value), None) => (value, false),
         (None, None, None, None) => {
-            return Err(Problem::missing_credentials(
-                "send a credential: Authorization: Bearer …, or X-API-Key: …",
-            ));
+            return Err(missing());
         }
         _ => {
             return Err(Problem::new(
@@ -64,13 +62,22 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem>
     }
     let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(malformed());
+        // RFC 6750 §3.1: no credential of ours was sent, so none is called wrong.
+        return Err(missing());
     }
     let text = token.trim();
-    Ok(Credential {
-        text,
-        is_jwt: text.bytes().filter(|&byte| byte == b'.').count() == 2,
-    })
+    let is_jwt = text.bytes().filter(|&byte| byte == b'.').count() == 2;
+    if is_jwt && headers.contains_key(USER) {
+        return Err(Problem::new(
+            ErrorCode::ConflictingCredentials,
+            "a JWT acts for its own user: leave out Keywright-User",
+        ));
+    }
+    Ok(Credential { text, is_jwt })
+}
+
+fn missing() -> Problem {
+    Problem::missing_credentials("send a credential: Authorization: Bearer …, or X-API-Key: …")
 }
 
 /// The user that a service key acts for, if it names one.
@@ -98,11 +105,6 @@ pub(crate) fn acting_for(headers: &HeaderMap) -> Result<Option<UserId>, Problem>
     UserId::new(id)
         .map(Some)
         .map_err(|error| refused(error.to_string()))
-}
-
-/// Whether the request names a user to act for at all.
-pub(crate) fn names_user(headers: &HeaderMap) -> bool {
-    headers.contains_key(USER)
 }
 
 /// Finds a service key good for `operation`.

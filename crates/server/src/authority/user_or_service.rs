@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use keywright_api::{ErrorCode, FieldError};
+use keywright_api::FieldError;
 use keywright_core::audit::{Actor, ActorKind};
 use keywright_core::authority::Caller;
 use keywright_core::identifier::UserId;
@@ -26,17 +26,6 @@ impl<O: Needed> Authority for UserOrService<O> {
 }
 
 impl<O> UserOrService<O> {
-    /// Whether the caller is a user, or a service key that acts for one.
-    pub(crate) fn acts_for_user(&self) -> bool {
-        !matches!(
-            self.caller,
-            Caller::ServiceKey {
-                acting_for: None,
-                ..
-            }
-        )
-    }
-
     /// Whose keys are meant, where a route needs to know: the user, the one that a service key acts for, or the
     /// reserved owner where service keys themselves are meant.
     ///
@@ -84,12 +73,6 @@ impl<O: Needed> FromRequestParts<AppState> for UserOrService<O> {
         let admitted = async {
             let Credential { text, is_jwt } = credential::credential(&parts.headers)?;
             if is_jwt {
-                if credential::names_user(&parts.headers) {
-                    return Err(Problem::new(
-                        ErrorCode::ConflictingCredentials,
-                        "a JWT acts for its own user: leave out Keywright-User",
-                    ));
-                }
                 let user = credential::user(text, state).await?;
                 let actor = Actor {
                     kind: ActorKind::User,

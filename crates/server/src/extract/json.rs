@@ -1,6 +1,6 @@
 //! A body of JSON.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -44,13 +44,20 @@ async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<
             "the body must be JSON: send Content-Type: application/json",
         ));
     }
+    let too_large = || {
+        Problem::new(
+            ErrorCode::PayloadTooLarge,
+            format!("the body of this request may have {limit} bytes"),
+        )
+    };
+    // Told before it is sent: what is announced as too large is not waited for.
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(state.body_timeout, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
-            ErrorCode::PayloadTooLarge,
-            format!("the body of this request may have {limit} bytes"),
-        )),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(
             ErrorCode::MalformedRequest,
             "the body did not arrive whole",
@@ -148,7 +155,7 @@ fn pointer_to(path: &Path) -> String {
 
 /// Whether a field's name should not be echoed: too long for one, or a key in the wrong place.
 fn looks_secret(name: &str) -> bool {
-    name.len() > 64 || key_text::is_within(name)
+    name.len() > 40 || key_text::is_within(name)
 }
 
 #[cfg(test)]
@@ -251,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_for_a_field_is_not_echoed() {
-        let long = "x".repeat(65);
+        let long = "x".repeat(41);
         let (_, problem) = refused::<CreateKey>(&format!(r#"{{"{long}": 1}}"#));
         assert!(!problem.contains(&long), "{problem}");
     }

@@ -1,7 +1,5 @@
 //! What stands in a path. A thing that cannot exist is answered as one that does not.
 
-use std::convert::Infallible;
-
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
@@ -68,19 +66,5 @@ impl FromRequestParts<AppState> for UserIdPath {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let text = parameter(parts, state).await.unwrap_or_default();
         UserId::new(text).map(Self).map_err(|_| no_such_user())
-    }
-}
-
-/// The peer and the id that [`crate::exchange`] gave the request.
-impl FromRequestParts<AppState> for crate::exchange::Exchange {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
-        // infallible: the outermost layer puts one into every request
-        Ok(parts
-            .extensions
-            .get::<Self>()
-            .expect("the outermost layer ran")
-            .clone())
     }
 }

@@ -2,6 +2,7 @@
 //! among them, at most once a minute. Who needs no new key never waits for a fetch.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub struct JwksUrl(reqwest::Url);
 /// The text is no URL that keys may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be an https:// URL without a user or password (http:// is taken for this machine only: localhost, 127.0.0.1 or [::1])"
+    "must be an https:// URL without a user or password (http:// is taken for this machine only: localhost, 127.0.0.0/8 or [::1])"
 )]
 pub struct NotAJwksUrl;
 
@@ -52,7 +53,7 @@ impl JwksUrl {
     /// [`NotAJwksUrl`]: over clear text anybody between could put in keys of their own.
     pub fn parse(text: &str) -> Result<Self, NotAJwksUrl> {
         let url = reqwest::Url::parse(text).map_err(|_| NotAJwksUrl)?;
-        let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let here = url.host_str().is_some_and(is_this_machine);
         let allowed = url.scheme() == "https" || (url.scheme() == "http" && here);
         let bare = url.username().is_empty() && url.password().is_none();
         if allowed && bare {
@@ -61,6 +62,15 @@ impl JwksUrl {
             Err(NotAJwksUrl)
         }
     }
+}
+
+/// Whether a host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Display for JwksUrl {
@@ -76,7 +86,7 @@ struct Inner {
     url: JwksUrl,
     clock: Arc<dyn Clock>,
     keys: ArcSwapOption<KeySet>,
-    /// Held by whoever fetches; tells when a fetch was tried last.
+    /// Held by whoever fetches; tells when the last try ended.
     fetching: Mutex<Option<Duration>>,
 }
 
@@ -134,7 +144,9 @@ impl Jwks {
     fn known(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<Vec<DecodingKey>> {
         let keys = self.0.keys.load_full()?;
         let found = keys.candidates(kid, algorithm);
-        if self.0.clock.uptime().saturating_sub(keys.fetched) >= REFRESH {
+        let stale = self.0.clock.uptime().saturating_sub(keys.fetched) >= REFRESH;
+        // One task at a time, however many requests notice.
+        if stale && self.0.fetching.try_lock().is_ok() {
             let inner = self.0.clone();
             tokio::spawn(async move { inner.fetch_if_due().await });
         }
@@ -155,7 +167,6 @@ impl Inner {
         if tried.is_some_and(|tried| now.saturating_sub(tried) < pause) {
             return;
         }
-        *tried = Some(now);
         match fetch(&self.url).await {
             Ok(keys) => self
                 .keys
@@ -164,6 +175,8 @@ impl Inner {
                 tracing::warn!(%error, url = %self.url, "the identity provider's public keys were not had");
             }
         }
+        // The pause begins now: those who waited for this fetch, however long it took, do not begin another.
+        *tried = Some(self.clock.uptime());
     }
 }
 
@@ -244,6 +257,7 @@ mod tests {
             "https://id.example/keys",
             "http://localhost:1/k",
             "http://127.0.0.1:9/k",
+            "http://127.0.0.2:9/k",
             "http://[::1]:9/k",
         ] {
             assert!(JwksUrl::parse(good).is_ok(), "{good}");

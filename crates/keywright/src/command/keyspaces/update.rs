@@ -44,7 +44,7 @@ impl Update {
         let client = connection.client()?;
         let change = PatchKeyspace {
             description: set_or_clear(self.description, self.no_description),
-            self_service: self.self_service,
+            self_service: self.self_service.map(Some),
             permissions: on_the_wire(self.permissions),
         };
         let request = client

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use keywright_api::Key;
+use keywright_core::authority::{Caller, Refusal};
 use keywright_core::identifier::UserId;
 use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::SERVICE;
@@ -11,7 +12,7 @@ use keywright_store::{KeyQuery, Position};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::ActingFor;
+use super::{ActingFor, refused};
 use crate::authority::{KeysRead, UserOrService};
 use crate::extract::Query;
 use crate::paging;
@@ -55,8 +56,11 @@ pub(crate) async fn list_user_api_keys(
     State(state): State<AppState>,
     Query(filter): Query<KeyFilter>,
 ) -> Result<Response, Problem> {
-    let owner = authority
-        .owner(filter.keyspace.as_deref() == Some(SERVICE) && !authority.acts_for_user())?;
+    let service_keys = filter.keyspace.as_deref() == Some(SERVICE);
+    if let (Caller::User(_), true) = (&authority.caller, service_keys) {
+        return Err(refused(&Refusal::ServiceKeysOnly));
+    }
+    let owner = authority.owner(service_keys)?;
     filter.answer(owner, "/api/api-keys", &state).await
 }
 

@@ -3,7 +3,8 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use keywright_api::{Key, ReplacePermissions};
-use keywright_core::authority::{KeyEdit, may_see};
+use keywright_core::authority::{KeyEdit, Refusal, may_see};
+use keywright_core::lifecycle::Status;
 use keywright_core::permission::Grants;
 
 use super::{ActingFor, KeyPath, change, refused};
@@ -37,6 +38,9 @@ pub(crate) async fn update_api_key_permissions(
 ) -> Result<Answer<Key>, Problem> {
     let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
     may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
+    if record.key.lifecycle.status() == Status::Revoked {
+        return Err(refused(&Refusal::Revoked));
+    }
     // A catalogue only grows, so what its names stand for now they stand for in the transaction, too.
     let mut validation = Validation::default();
     let grants = validation.grants(&wanted.permissions, &record.keyspace.catalogue);

@@ -42,10 +42,13 @@ pub(crate) async fn update_keyspace(
         validation.text("/description", text)
     });
     let permissions = validation.new_permissions(patch.permissions);
+    if patch.self_service == Some(None) {
+        validation.refuse("/self_service", "cannot be cleared: it is true or false");
+    }
     validation.done()?;
     let edit = KeyspaceEdit {
         description,
-        self_service: patch.self_service,
+        self_service: patch.self_service.flatten(),
         permissions,
     };
     let by = provenance.of(authority.actor(), &state)?;

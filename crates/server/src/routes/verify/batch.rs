@@ -2,6 +2,7 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use futures::{StreamExt, TryStreamExt, stream};
 use keywright_api::{VerifyBatch, VerifyBatchResult};
 
 use super::{check, decide};
@@ -13,6 +14,9 @@ use crate::validate::Validation;
 
 /// How many questions a batch may hold.
 const MAX_QUESTIONS: usize = 1000;
+
+/// How many of a batch's questions are with the database at once: it has other callers.
+const AT_ONCE: usize = 4;
 
 /// Ask about many keys at once
 ///
@@ -41,9 +45,13 @@ pub(crate) async fn validate_api_keys(
         check(&mut validation, &format!("/requests/{number}"), question);
     }
     validation.done()?;
-    let mut results = Vec::with_capacity(batch.requests.len());
-    for question in &batch.requests {
-        results.push(decide(question, &state).await?);
-    }
+    let decisions = batch.requests.into_iter().map(|question| {
+        let state = state.clone();
+        async move { decide(&question, &state).await }
+    });
+    let results = stream::iter(decisions)
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
     Ok(Answer(VerifyBatchResult { results }))
 }

@@ -22,6 +22,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "retry-after",
     "transfer-encoding",
     "www-authenticate",
+    "x-content-type-options",
     "x-request-id",
 ];
 
