@@ -1,10 +1,11 @@
 //! Files that hold secrets: readable by their owner alone, whole or not there at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use keywright_store::sqlite::make_private_folder;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -18,13 +19,9 @@ pub(crate) const FOLDER_MODE: u32 = 0o700;
 /// No secret is larger, and a wrongly named file may be.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Sees to it that a folder exists; one that is made is its owner's alone.
+/// Sees to it that a folder exists; one that is made is its owner's alone, and on the disk.
 pub(crate) fn ensure_folder(path: &Path) -> Result<(), Failure> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(path)
-        .map_err(|error| Failure::file(path, error))
+    make_private_folder(path).map_err(|error| Failure::file(path, error))
 }
 
 /// Reads a secret, without the line end that editors put after it; `None` where there is no such file.

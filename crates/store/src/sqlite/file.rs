@@ -21,12 +21,8 @@ pub(super) struct DatabaseFile {
 impl DatabaseFile {
     /// Makes what is missing (folder 0700, file 0600) and takes the lock.
     pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            make_folder(folder).map_err(of(folder))?;
-        }
+        let folder = folder_of(path);
+        make_private_folder(folder).map_err(of(folder))?;
         private(path).map_err(of(path))?;
         // So that two names of one file (a symbolic link, a relative path) have one lock.
         let path = path.canonicalize().map_err(of(path))?;
@@ -61,24 +57,38 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes the folder, and what it is in, where they are missing.
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes the folder, and those it is in, where they are missing: for this user alone (0700), and on the disk when this
+/// returns. I1 holds for the first commit too: a folder that a power loss takes away would take it along. (SQLite does
+/// the same for the files in it.)
+///
+/// # Errors
+/// Where a folder cannot be made, where its name is that of something else, or where the folder it is in cannot be
+/// opened and synced.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+    make_missing(folder, &mut |parent| File::open(parent)?.sync_all())
+}
+
+/// Calls `sync` with the folder that each new one is in, after it was made.
+fn make_missing(folder: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    // I1 holds for the first commit too: a folder that power loss takes away would take it along. (SQLite does the
-    // same for the files in it.)
-    if let Some(parent) = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        File::open(parent)?.sync_all()?;
+    let parent = folder_of(folder);
+    make_missing(parent, sync)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Another process made it just now, and need not have synced it yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made?,
     }
-    Ok(())
+    sync(parent)
+}
+
+/// The folder that a file or folder is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Opens a file for writing, making it for this user alone where it is missing.
@@ -90,4 +100,57 @@ fn private(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn synced_by_making(folder: &Path) -> Vec<PathBuf> {
+        let mut synced = Vec::new();
+        let mut sync = |parent: &Path| {
+            synced.push(parent.to_owned());
+            Ok(())
+        };
+        make_missing(folder, &mut sync).unwrap();
+        synced
+    }
+
+    #[test]
+    fn what_each_new_folder_is_in_is_synced() {
+        let temporary = tempfile::tempdir().unwrap();
+        let there = temporary.path();
+        let made = there.join("a/b/c");
+        assert_eq!(
+            synced_by_making(&made),
+            [there.to_owned(), there.join("a"), there.join("a/b")]
+        );
+        for folder in [&made, &there.join("a/b"), &there.join("a")] {
+            let mode = folder.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+        }
+        assert!(synced_by_making(&made).is_empty());
+    }
+
+    /// The default, `keywright-data`, is in the folder that the server was started in.
+    #[test]
+    fn a_folder_of_one_name_is_in_the_current_one() {
+        let name = format!("made-by-a-test-{}", std::process::id());
+        let folder = Path::new(&name);
+        let synced = synced_by_making(folder);
+        std::fs::remove_dir(folder).unwrap();
+        assert_eq!(synced, [Path::new(".")]);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("file");
+        File::create(&file).unwrap();
+        for folder in [&file, &file.join("below")] {
+            assert!(make_private_folder(folder).is_err(), "{}", folder.display());
+        }
+    }
 }
