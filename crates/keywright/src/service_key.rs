@@ -56,7 +56,7 @@ pub(crate) async fn ensure_first(
         }
         return Ok(());
     }
-    let delivery = Delivery::begin(path)?;
+    let delivery = Delivery::begin(path).await?;
     delivery.write(&minted.text)?;
     // Where the outcome is an error it may be unknown, and the next start finishes or clears it away.
     if minted.create_first(store).await? {
@@ -94,7 +94,7 @@ pub(crate) async fn make_another(
             );
         }
         Destination::File(path) => {
-            let delivery = Delivery::begin(path)?;
+            let delivery = Delivery::begin(path).await?;
             delivery.write(&minted.text)?;
             minted.create(store).await?;
             delivery.finish()?;

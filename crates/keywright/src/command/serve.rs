@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use keywright_server::{JwtSettings, Server, Settings, Surroundings};
@@ -14,6 +15,11 @@ use crate::configuration::{Configuration, ServeOptions};
 use crate::failure::Failure;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::{database, output, service_key, telemetry};
+
+/// How long the database of a server that did not start may take to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long threads may take to end that wait for the operating system.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -53,7 +59,11 @@ impl Serve {
         let runtime = runtime.enable_all().build().map_err(|error| {
             Failure::refused(format!("the runtime could not be started: {error}"))
         })?;
-        runtime.block_on(serve(&configuration))
+        let served = runtime.block_on(serve(&configuration));
+        // A thread that waits for the operating system (a name to be resolved, a file's lock) cannot be cancelled, and
+        // nothing of what it was to find out is wanted any longer.
+        runtime.shutdown_timeout(LINGER);
+        served
     }
 }
 
@@ -69,13 +79,24 @@ fn password_on_the_command_line(configuration: &Configuration) -> bool {
 
 async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let settings = settings(configuration)?;
+    // From here on a signal ends nothing by itself: whatever may take long is awaited beside `stops`.
     let mut stops = Stops::new()?;
-    let store = database::open(&configuration.storage).await?;
-    let started = start(configuration, settings, store.clone()).await;
+    let store = tokio::select! {
+        opened = database::open(&configuration.storage) => opened?,
+        () = stops.wait() => return Ok(stopped_before_it_served()),
+    };
+    let started = tokio::select! {
+        started = start(configuration, settings, store.clone()) => started.map(Some),
+        () = stops.wait() => Ok(None),
+    };
     let server = match started {
-        Ok(server) => server,
+        Ok(Some(server)) => server,
+        Ok(None) => {
+            close(&*store, &mut stops).await;
+            return Ok(stopped_before_it_served());
+        }
         Err(failure) => {
-            store.close().await;
+            close(&*store, &mut stops).await;
             return Err(failure);
         }
     };
@@ -96,6 +117,22 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     Ok(())
+}
+
+/// Whatever was begun is whole or not there at all, and the next start goes on from it.
+fn stopped_before_it_served() {
+    tracing::info!("stopped before it listened");
+}
+
+/// Closes the database of a server that never was. One that does not answer is left without a goodbye.
+async fn close(store: &dyn Store, stops: &mut Stops) {
+    let in_order = tokio::select! {
+        closed = tokio::time::timeout(CLOSE_TIMEOUT, store.close()) => closed.is_ok(),
+        () = stops.wait() => false,
+    };
+    if !in_order {
+        tracing::warn!("the database was not closed in order");
+    }
 }
 
 /// Listens, hands the first service key over, and serves.

@@ -32,7 +32,11 @@ impl Delivery {
     ///
     /// # Errors
     /// Where it holds something else than a service key, or its folder cannot be used.
-    pub(super) fn begin(path: &Path) -> Result<Self, Failure> {
+    pub(super) async fn begin(path: &Path) -> Result<Self, Failure> {
+        apart(path, Self::begin_here).await
+    }
+
+    fn begin_here(path: &Path) -> Result<Self, Failure> {
         private_file::ensure_folder(private_file::folder_of(path))?;
         let delivery = Self::locked(path)?;
         delivery.refuse_to_overwrite()?;
@@ -117,6 +121,17 @@ impl Delivery {
     }
 }
 
+/// Waits for the folder's lock on a thread of its own: another process may hold it for as long as it likes, and this
+/// one must hear when it is to stop.
+async fn apart(
+    path: &Path,
+    wait: impl FnOnce(&Path) -> Result<Delivery, Failure> + Send + 'static,
+) -> Result<Delivery, Failure> {
+    let owned = path.to_owned();
+    let waited = tokio::task::spawn_blocking(move || wait(&owned)).await;
+    waited.unwrap_or_else(|error| Err(Failure::file(path, error)))
+}
+
 /// Hands over what a crash after the commit left beside `path`.
 ///
 /// # Errors
@@ -125,7 +140,7 @@ pub(super) async fn finish_interrupted(store: &dyn Store, path: &Path) -> Result
     if !private_file::folder_of(path).is_dir() {
         return Ok(());
     }
-    let delivery = Delivery::locked(path)?;
+    let delivery = apart(path, Delivery::locked).await?;
     let Some(text) = private_file::read(&delivery.unfinished)? else {
         return Ok(());
     };
@@ -171,7 +186,7 @@ mod tests {
         let path = folder.path().join("admin-key");
         private_file::write_new(&path, service_key().expose()).unwrap();
         let key = service_key();
-        let delivery = Delivery::begin(&path).unwrap();
+        let delivery = Delivery::begin_here(&path).unwrap();
         delivery.write(&key).unwrap();
         delivery.finish().unwrap();
         assert_eq!(
@@ -190,7 +205,7 @@ mod tests {
         symlink(&notes, &link).unwrap();
         for path in [notes.as_path(), &link, folder.path()] {
             assert!(
-                matches!(Delivery::begin(path), Err(Failure::Refused(_))),
+                matches!(Delivery::begin_here(path), Err(Failure::Refused(_))),
                 "{}",
                 path.display()
             );
@@ -202,11 +217,11 @@ mod tests {
     fn what_a_crash_before_the_commit_left_is_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin-key");
-        Delivery::begin(&path)
+        Delivery::begin_here(&path)
             .unwrap()
             .write(&service_key())
             .unwrap();
-        let delivery = Delivery::begin(&path).unwrap();
+        let delivery = Delivery::begin_here(&path).unwrap();
         delivery.write(&service_key()).unwrap();
         delivery.withdraw();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

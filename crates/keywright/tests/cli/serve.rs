@@ -1,10 +1,14 @@
 //! What `serve` does with its options, and how it stops.
 
-use std::net::TcpStream;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
-use crate::support::{Machine, On};
+use crate::support::{JWT_SECRET, Machine, On, Server};
 
 fn status(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
@@ -38,6 +42,63 @@ fn the_log_is_json_and_metrics_have_an_address_of_their_own() {
         ("404".to_owned(), "200".to_owned())
     );
     assert!(server.stop().success());
+}
+
+/// Starts a server whose PostgreSQL freezes; gives it once its connection hears no more. What that answered before is
+/// `answers`, one for each message.
+fn serve_on_frozen_postgres(answers: &[&[u8]]) -> (Machine, Server, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut machine = Machine::new(On::Sqlite);
+    let url = format!("postgres://keywright@{address}/keywright?sslmode=disable");
+    machine.set("KEYWRIGHT_DATABASE", &url);
+    machine.set("KEYWRIGHT_JWT_SECRET", JWT_SECRET);
+    let server = machine.begin_to_serve(&[]);
+    let (mut connection, _) = listener.accept().unwrap();
+    let mut message = [0; 1024];
+    for answer in answers {
+        assert_ne!(connection.read(&mut message).unwrap(), 0);
+        connection.write_all(answer).unwrap();
+    }
+    assert_ne!(connection.read(&mut message).unwrap(), 0);
+    (machine, server, connection)
+}
+
+/// The user is let in, and the server is ready for a query (PostgreSQL protocol, "Start-up").
+const LET_IN: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+#[test]
+fn a_server_that_waits_for_its_database_stops_when_asked() {
+    for answers in [&[][..], &[LET_IN]] {
+        let (machine, server, _connection) = serve_on_frozen_postgres(answers);
+        assert_eq!(server.stop().code(), Some(0), "{answers:?}");
+        let log = machine.read("server.log");
+        assert!(log.contains("stopped before it listened"), "{log}");
+    }
+}
+
+/// Whether a process waits for a file's lock, by the kernel's own list.
+fn waits_for_a_lock(server: &Server) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").expect("Linux");
+    let id = server.id().to_string();
+    locks.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some("->") && words.nth(3) == Some(&id)
+    })
+}
+
+#[test]
+fn a_server_that_waits_for_the_folder_of_its_first_key_stops_when_asked() {
+    let machine = Machine::new(On::Sqlite);
+    std::fs::create_dir(machine.path("keys")).unwrap();
+    let folder = File::open(machine.path("keys")).unwrap();
+    flock(&folder, FlockOperation::LockExclusive).unwrap();
+    let server = machine.begin_to_serve(&["--admin-key-file", "keys/first", "--workers", "1"]);
+    while !waits_for_a_lock(&server) {
+        thread::yield_now();
+    }
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!machine.path("keys/first").exists());
 }
 
 #[test]

@@ -205,22 +205,7 @@ impl Machine {
 
     /// Starts a server; gives its log where it ends before it listens.
     pub(crate) fn try_serve(&self, arguments: &[&str]) -> Result<Server, String> {
-        let log = self.path("server.log");
-        let log_file = File::create(&log).expect("the folder is ours");
-        let mut process = self
-            .command(&[&["serve"], arguments].concat())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log_file)
-            .spawn()
-            .expect("keywright can be started");
-        let lines = lines_of(&mut process);
-        let mut server = Server {
-            process,
-            lines,
-            announced: Vec::new(),
-            address: String::new(),
-        };
+        let mut server = self.begin_to_serve(arguments);
         loop {
             match server.lines.recv_timeout(PATIENCE) {
                 Ok(line) => match line.strip_prefix("listening on ") {
@@ -235,6 +220,26 @@ impl Machine {
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.read("server.log")),
             }
+        }
+    }
+
+    /// Starts a server and does not wait until it listens.
+    pub(crate) fn begin_to_serve(&self, arguments: &[&str]) -> Server {
+        let log = self.path("server.log");
+        let log_file = File::create(&log).expect("the folder is ours");
+        let mut process = self
+            .command(&[&["serve"], arguments].concat())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .spawn()
+            .expect("keywright can be started");
+        let lines = lines_of(&mut process);
+        Server {
+            process,
+            lines,
+            announced: Vec::new(),
+            address: String::new(),
         }
     }
 }
@@ -266,11 +271,21 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
 }
 
 impl Server {
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks it to stop, by SIGTERM, and waits until it has.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         let id = i32::try_from(self.process.id()).expect("a process id");
         let id = rustix::process::Pid::from_raw(id).expect("not zero");
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        self.wait()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         let step = Duration::from_millis(10);
         for _ in 0..PATIENCE.as_millis() / step.as_millis() {
             if let Some(status) = self.process.try_wait().expect("it is our child") {
