@@ -72,8 +72,8 @@ const STEPS: i32 = 10_000;
 pub struct Options {
     /// How many connections look things up at once. Two more read lists.
     pub readers: u32,
-    /// How long to wait for a connection, for one reading, for the queue of changes, or for another program that holds the file's
-    /// own lock (a backup, the `sqlite3` shell).
+    /// How long to wait for a connection, for one reading, for the queue of changes, or for another program that
+    /// holds the file's own lock (a backup, the `sqlite3` shell).
     pub patience: Duration,
 }
 
@@ -212,13 +212,8 @@ impl SqliteStore {
             .fetch_one(&mut *connection)
             .await
             .map_err(|error| meaning(error.into()))?;
-        if self.writer.is_alive() {
-            Ok(())
-        } else {
-            Err(StoreError::NotWritable(
-                "the task that writes has ended".to_owned(),
-            ))
-        }
+        drop(connection);
+        self.writer.check().await
     }
 
     async fn finish(&self) {

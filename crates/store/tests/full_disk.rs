@@ -102,7 +102,23 @@ async fn what_was_answered_is_there_and_what_was_refused_is_not() {
         );
     }
 
+    // A tiny change may still fit where a larger one does not: then the next one does not.
+    let mut checked = store.check().await;
+    for _ in 0..8 {
+        if checked.is_err() {
+            break;
+        }
+        assert!(store.ensure_user(&refused[0], now).await.is_err());
+        checked = store.check().await;
+    }
+    assert!(
+        matches!(checked, Err(StoreError::NotWritable(_))),
+        "{checked:?}"
+    );
+    assert_eq!(store.check().await, checked, "it stays so");
+
     limit_files(getrlimit(Resource::Fsize).maximum);
+    assert_eq!(store.check().await, Ok(()), "it recovers by itself");
     store.ensure_user(&user("after"), now).await.unwrap();
     taken.extend([user("before"), user("after")]);
     store.close().await;

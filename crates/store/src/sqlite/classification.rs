@@ -23,6 +23,17 @@ pub(super) fn meaning(failure: Failure) -> StoreError {
     failure.explain(refused)
 }
 
+/// Whether SQLite answered that it cannot now, another program holding the file's lock above all: no fault of the
+/// connection.
+pub(super) fn is_elsewhere(failure: &Failure) -> bool {
+    match failure {
+        Failure::Database(sqlx::Error::Database(answer)) => {
+            matches!(refused(&**answer), StoreError::Unavailable(_))
+        }
+        _ => false,
+    }
+}
+
 /// SQLite's messages name tables and columns, never values.
 fn refused(answer: &dyn DatabaseError) -> StoreError {
     let code: u32 = answer

@@ -5,7 +5,7 @@
 //! queue, and the queue is the task's.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,10 +15,11 @@ use sqlx::{Connection as _, SqlSafeStr, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::classification::meaning;
+use super::classification::{is_elsewhere, meaning};
 use super::file::DatabaseFile;
-use super::statements::{Change, carry_out};
+use super::statements::{Change, Made, carry_out};
 use crate::StoreError;
+use crate::failure::Failure;
 
 /// How many changes may wait. Who comes when as many do waits outside, and in the end is refused.
 const QUEUE: usize = 1024;
@@ -31,6 +32,24 @@ pub(super) struct Writer {
     /// `None` once the store is being closed.
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     patience: Duration,
+    reluctance: Reluctance,
+}
+
+/// Why the database took no change when it was last asked to; `None` where it took it.
+#[derive(Clone, Default)]
+struct Reluctance(Arc<Mutex<Option<StoreError>>>);
+
+impl Reluctance {
+    fn get(&self) -> Option<StoreError> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, reason: Option<StoreError>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
 }
 
 impl Writer {
@@ -42,15 +61,18 @@ impl Writer {
         patience: Duration,
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let reluctance = Reluctance::default();
         let task = Task {
             connection,
             options,
+            reluctance: reluctance.clone(),
             _file: file,
         };
         (
             Self {
                 queue: Mutex::new(Some(queue)),
                 patience,
+                reluctance,
             },
             tokio::spawn(task.run(jobs)),
         )
@@ -96,9 +118,23 @@ impl Writer {
         })
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    /// Whether changes are taken. Where the last one was not, one is tried: so a disk that has room again is noticed
+    /// though nobody changes anything.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        if self.reluctance.get().is_some() {
+            self.run(Nothing, [0; 16]).await?;
+        }
+        if let Some(reason) = self.reluctance.get() {
+            return Err(reason);
+        }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.as_ref().is_some_and(|queue| !queue.is_closed())
+        if queue.as_ref().is_some_and(|queue| !queue.is_closed()) {
+            Ok(())
+        } else {
+            Err(StoreError::NotWritable(
+                "the task that writes has ended".to_owned(),
+            ))
+        }
     }
 
     /// Closes the queue. What is in it is still done.
@@ -150,9 +186,21 @@ impl<C: Change> Job for Waiting<C> {
     }
 }
 
+/// No change: only a reason for the writer to begin and commit.
+struct Nothing;
+
+impl Change for Nothing {
+    type Outcome = ();
+
+    async fn make(&self, _connection: &mut SqliteConnection) -> Result<Made<()>, Failure> {
+        Ok(Made::unrecorded(()))
+    }
+}
+
 struct Task {
     connection: SqliteConnection,
     options: SqliteConnectOptions,
+    reluctance: Reluctance,
     /// Dropped last: the file is let go of when nothing writes to it any more.
     _file: DatabaseFile,
 }
@@ -166,6 +214,21 @@ impl Task {
                 tracing::error!(changes = batch.len(), %error, "changes could not be committed");
                 self.roll_back().await;
                 results = vec![Err(error); batch.len()];
+            }
+            let refused = |result: &Result<(), StoreError>| match result {
+                Err(error @ StoreError::NotWritable(_)) => Some(error.clone()),
+                _ => None,
+            };
+            if let Some(reason) = results.iter().find_map(refused) {
+                self.reluctance.set(Some(reason));
+            } else if self.reluctance.get().is_some() {
+                match self.try_to_write().await {
+                    Ok(()) => {
+                        tracing::info!("the database takes changes again");
+                        self.reluctance.set(None);
+                    }
+                    Err(_) => self.roll_back().await,
+                }
             }
             for (job, result) in batch.drain(..).zip(results) {
                 job.answer(result);
@@ -183,38 +246,49 @@ impl Task {
         batch: &mut [Box<dyn Job>],
         results: &mut Vec<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
-        self.begin().await?;
+        self.begin().await.map_err(meaning)?;
         for job in batch {
-            execute(&mut self.connection, "SAVEPOINT change").await?;
+            self.execute("SAVEPOINT change").await?;
             let result = job.make(&mut self.connection).await;
             if result.is_err() {
                 // SQLite itself may have ended the transaction, on a full disk above all. Then there is no such
                 // savepoint, this fails, and with it those before, which are gone too.
-                if execute(&mut self.connection, "ROLLBACK TO change")
-                    .await
-                    .is_err()
-                {
+                if self.execute("ROLLBACK TO change").await.is_err() {
                     return result;
                 }
             }
-            execute(&mut self.connection, "RELEASE change").await?;
+            self.execute("RELEASE change").await?;
             results.push(result);
         }
-        execute(&mut self.connection, "COMMIT").await
+        self.execute("COMMIT").await
+    }
+
+    /// Finds out whether changes are taken again. (That a batch was committed proves nothing: what its changes ask
+    /// for may have held already.)
+    async fn try_to_write(&mut self) -> Result<(), StoreError> {
+        self.begin().await.map_err(meaning)?;
+        self.execute(WRITE_SOMETHING).await?;
+        self.execute("COMMIT").await
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        execute(&mut self.connection, statement)
+            .await
+            .map_err(meaning)
     }
 
     /// Begins as a writer, so that nothing that was read can change before it is written.
-    async fn begin(&mut self) -> Result<(), StoreError> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         let begun = execute(&mut self.connection, BEGIN).await;
-        let Err(error) = begun else { return begun };
-        if error_is_elsewhere(&error) {
-            return Err(error);
+        let Err(failure) = begun else { return begun };
+        if is_elsewhere(&failure) {
+            return Err(failure);
         }
         // The connection may be stuck: in a transaction already, without its thread, or read-only since the file
         // was so when it was opened.
+        let error = meaning(failure);
         tracing::warn!(%error, "the connection that writes is opened again");
-        let opened = SqliteConnection::connect_with(&self.options).await;
-        self.connection = opened.map_err(|error| meaning(error.into()))?;
+        self.connection = SqliteConnection::connect_with(&self.options).await?;
         execute(&mut self.connection, BEGIN).await
     }
 
@@ -226,19 +300,17 @@ impl Task {
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 
-/// Whether SQLite answered that it cannot now (another program holds the file's lock): no fault of the connection.
-fn error_is_elsewhere(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(text) if text.starts_with("SQLite"))
-}
+/// Makes the first page one to be written, though its content stays as it is.
+const WRITE_SOMETHING: &str = "PRAGMA user_version = 0";
 
 async fn execute(
     connection: &mut SqliteConnection,
     statement: &'static str,
-) -> Result<(), StoreError> {
-    let done = sqlx::query(statement.into_sql_str())
+) -> Result<(), Failure> {
+    sqlx::query(statement.into_sql_str())
         .execute(connection)
-        .await;
-    done.map(drop).map_err(|error| meaning(error.into()))
+        .await?;
+    Ok(())
 }
 
 /// Makes one change in a transaction of its own, before there is a queue.
@@ -246,12 +318,13 @@ pub(super) async fn alone<C: Change>(
     connection: &mut SqliteConnection,
     change: &C,
 ) -> Result<C::Outcome, StoreError> {
-    execute(connection, BEGIN).await?;
-    let outcome = carry_out(change, &[0; 16], connection)
-        .await
-        .map_err(meaning)?;
-    execute(connection, "COMMIT").await?;
-    Ok(outcome)
+    let made = async {
+        execute(connection, BEGIN).await?;
+        let outcome = carry_out(change, &[0; 16], connection).await?;
+        execute(connection, "COMMIT").await?;
+        Ok(outcome)
+    };
+    made.await.map_err(meaning)
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use keywright_core::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::failure::Failure;
-use crate::sqlite::statements::Made;
 use crate::sqlite::{Options, SqliteStore};
 use crate::{Store, User};
 
@@ -295,6 +293,7 @@ async fn a_connection_that_became_read_only_says_so_and_is_replaced() {
         "{answers:?}"
     );
     assert_eq!(names(&store).await, ["before"]);
+    assert_eq!(store.check().await, Ok(()), "it found out by trying");
     store.write(make("after")).await.unwrap();
     assert_eq!(names(&store).await, ["after", "before"]);
 }
@@ -304,7 +303,9 @@ async fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let mut reader = store.read().await.unwrap();
-    let refused = execute(&mut reader, "DELETE FROM users").await;
+    let refused = execute(&mut reader, "DELETE FROM users")
+        .await
+        .map_err(meaning);
     assert!(
         matches!(refused, Err(StoreError::NotWritable(_))),
         "{refused:?}"
