@@ -198,7 +198,7 @@ fn all_of(user_id: &str) -> KeyQuery {
 async fn a_list_has_only_the_users_own_keys(world: World) {
     let alices = world.key("alice").await;
     world.key("alic").await;
-    world.key("alice ").await;
+    world.key("alice2").await;
     world.service_key(Grants(1)).await;
     let page = world.store.list_keys(&all_of("alice")).await.unwrap();
     assert_eq!((page.entries, page.more), (vec![alices], false));
