@@ -105,7 +105,10 @@ fn environment_counts(command: clap::Command) -> clap::Command {
 
 #[cfg(test)]
 mod tests {
+    use keywright_server::JwtSettings;
+
     use super::*;
+    use crate::configuration::LISTEN;
 
     #[test]
     fn the_definition_is_consistent() {
@@ -130,6 +133,22 @@ mod tests {
             if subcommand.get_name() != "help" {
                 append_help(subcommand, texts);
             }
+        }
+    }
+
+    #[test]
+    fn help_names_the_defaults_that_count() {
+        let definition = definition();
+        for (command, argument, default) in [
+            ("serve", "listen", LISTEN.to_string()),
+            ("keys", "server", format!("http://{LISTEN}")),
+            ("serve", "jwt_audience", JwtSettings::default().audience),
+        ] {
+            let command = definition.find_subcommand(command).unwrap();
+            let mut arguments = command.get_arguments();
+            let argument = arguments.find(|known| known.get_id() == argument).unwrap();
+            let help = argument.get_help().unwrap().to_string();
+            assert!(help.ends_with(&format!("[default: {default}]")), "{help}");
         }
     }
 

@@ -6,11 +6,12 @@ mod jwt_secret;
 mod options;
 mod value;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use keywright_server::JwtSettings;
 use keywright_server::jwt::JwksUrl;
 use reqwest::Url;
 use secrecy::SecretString;
@@ -24,6 +25,8 @@ pub(crate) use self::options::{
 pub(crate) use self::value::{LogFilter, LogFormat};
 use crate::failure::Failure;
 
+/// The address of a server that nobody configured.
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 /// The folder of a server that nobody configured.
 pub(crate) const DATA_DIR: &str = "keywright-data";
 /// The file of the generated JWT secret, in the data folder.
@@ -134,6 +137,7 @@ impl Storage {
         Ok(Self {
             data_dir,
             database,
+            // infallible: 10 is not 0, as the compiler finds
             connections: options
                 .database_connections
                 .unwrap_or(const { NonZeroU32::new(10).unwrap() }),
@@ -183,7 +187,7 @@ impl JwtRules {
             jwks_url,
             audience: options
                 .jwt_audience
-                .unwrap_or_else(|| "authenticated".to_owned()),
+                .unwrap_or_else(|| JwtSettings::default().audience),
             issuer: options.jwt_issuer,
         })
     }
@@ -191,10 +195,7 @@ impl JwtRules {
 
 impl Network {
     fn resolve(options: NetworkOptions) -> Result<Self, Failure> {
-        let listen = options.listen.map_or_else(
-            || SocketAddr::from(([127, 0, 0, 1], 7878)),
-            SocketAddr::from,
-        );
+        let listen = options.listen.map_or(LISTEN, SocketAddr::from);
         let behind_proxy: Vec<IpNet> = options
             .behind_proxy
             .into_iter()
