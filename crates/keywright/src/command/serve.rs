@@ -1,5 +1,6 @@
 //! `keywright serve`.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         started = start(configuration, settings, store.clone()) => started.map(Some),
         () = stops.wait() => Ok(None),
     };
-    let server = match started {
+    let mut server = match started {
         Ok(Some(server)) => server,
         Ok(None) => {
             close(&*store, &mut stops).await;
@@ -101,7 +102,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         }
     };
 
-    stops.wait().await;
+    until_asked_to_stop(stops.wait(), server.failed()).await?;
     tracing::info!("stopping: what has begun is finished; once more stops at once");
     let stopped = tokio::select! {
         stopped = server.stop() => stopped,
@@ -117,6 +118,23 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     Ok(())
+}
+
+/// Waits for the server's end: the one that was asked for, or its own.
+async fn until_asked_to_stop(
+    asked: impl Future<Output = ()>,
+    failed: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    tokio::select! {
+        () = asked => Ok(()),
+        () = failed => {
+            // Whoever reads the log need not be the one who sees what the process says at its end.
+            tracing::error!("a part of the server has ended by itself: the process ends");
+            Err(Failure::refused(
+                "a part of the server has ended by itself, which is a defect that the log tells more of; start it again",
+            ))
+        }
+    }
 }
 
 /// Whatever was begun is whole or not there at all, and the next start goes on from it.
@@ -230,5 +248,19 @@ impl Stops {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_of_which_a_part_has_ended_is_a_failure() {
+        assert!(until_asked_to_stop(ready(()), pending()).await.is_ok());
+        let failure = until_asked_to_stop(pending(), ready(())).await;
+        assert!(matches!(failure, Err(Failure::Refused(_))));
     }
 }
