@@ -132,7 +132,7 @@ impl JwtVerifier {
             return Err(JwtError::Invalid("it is not good yet"));
         }
         UserId::new(sub)
-            .map_err(|_| JwtError::Invalid("its sub has not 1 to 255 characters without NUL"))
+            .map_err(|_| JwtError::Invalid("its sub is no id of a user: 1 to 255 characters, none a control character, no white space at either end"))
     }
 }
 

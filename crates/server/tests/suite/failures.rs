@@ -139,7 +139,6 @@ async fn every_kind_of_bad_credential_counts(store: Kind) {
         anonymous.bearer(&expired),
         anonymous.bearer("kw_junk"),
         anonymous.bearer(&revoked.text),
-        anonymous.with("authorization", "Basic YTpi"),
         world.holder(""),
     ];
     for _ in 0..20 {

@@ -203,7 +203,9 @@ async fn the_user_is_the_subject_and_has_1_to_255_characters(store: Kind) {
         let found = told(&world, &Token::of(sub).signed()).await;
         assert_eq!(
             found,
-            refused("its sub has not 1 to 255 characters without NUL"),
+            refused(
+                "its sub is no id of a user: 1 to 255 characters, none a control character, no white space at either end",
+            ),
             "{sub:?}"
         );
     }

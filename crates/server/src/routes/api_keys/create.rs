@@ -13,6 +13,7 @@ use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::key_text::KeyText;
 use keywright_core::keyspace::DEFAULT;
 use keywright_core::permission::Grants;
+use keywright_store::KeyCreated;
 
 use super::{ActingFor, refused};
 use crate::attribution::Provenance;
@@ -84,7 +85,13 @@ pub(crate) async fn generate_api_key(
     record.key.description = description.flatten();
     record.key.expires_at = expires_at.flatten();
     record.key.metadata = metadata.flatten().unwrap_or_else(Metadata::empty);
-    state.store.create_key(record.clone(), by).await?;
+    let made = state
+        .store
+        .create_key(record.clone(), authority.caller, by)
+        .await?;
+    if let KeyCreated::Refused(refusal) = made {
+        return Err(refused(&refusal));
+    }
     let created = CreatedKey {
         api_key: wire::key(&record),
         plain_text_key: text.expose().to_owned(),

@@ -48,8 +48,11 @@ pub(crate) struct KeyFilter {
     path = "/api/api-keys",
     tag = "API keys",
     params(KeyFilter, ActingFor),
-    responses((status = 200, description = "One page of keys", body = [Key],
-        headers(("Link" = String, description = "`<…>; rel=\"next\"` where there is more"))))
+    responses(
+        (status = 200, description = "One page of keys", body = [Key],
+            headers(("Link" = String, description = "`<…>; rel=\"next\"` where there is more"))),
+        (status = 403, description = "`insufficient_scope`, `service_key_required`"),
+    )
 )]
 pub(crate) async fn list_user_api_keys(
     authority: UserOrService<KeysRead>,
@@ -57,10 +60,14 @@ pub(crate) async fn list_user_api_keys(
     Query(filter): Query<KeyFilter>,
 ) -> Result<Response, Problem> {
     let service_keys = filter.keyspace.as_deref() == Some(SERVICE);
-    if let (Caller::User(_), true) = (&authority.caller, service_keys) {
-        return Err(refused(&Refusal::ServiceKeysOnly));
-    }
-    let owner = authority.owner(service_keys)?;
+    let owner = match &authority.caller {
+        Caller::User(_) if service_keys => return Err(refused(&Refusal::ServiceKeysOnly)),
+        Caller::ServiceKey {
+            acting_for: None, ..
+        } => authority.owner(service_keys)?,
+        // A user has none, so the list is empty.
+        _ => authority.owner(false)?,
+    };
     filter.answer(owner, "/api/api-keys", &state).await
 }
 

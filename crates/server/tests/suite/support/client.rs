@@ -15,6 +15,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "cache-control",
     "connection",
     "content-length",
+    "content-security-policy",
     "content-type",
     "date",
     "link",

@@ -13,8 +13,8 @@ use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{
-    AuditQuery, Connections, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated, KeyspaceEdited,
-    Page, Store, StoreError, User, UserQuery,
+    AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
+    KeyspaceEdited, Page, Store, StoreError, User, UserQuery,
 };
 use tokio::sync::Semaphore;
 
@@ -147,9 +147,14 @@ impl Store for FaultyStore {
         self.real.edit_keyspace(name, edit, by).await
     }
 
-    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError> {
+    async fn create_key(
+        &self,
+        record: KeyRecord,
+        caller: Caller,
+        by: Attribution,
+    ) -> Result<KeyCreated, StoreError> {
         self.write()?;
-        self.real.create_key(record, by).await
+        self.real.create_key(record, caller, by).await
     }
 
     async fn create_first_service_key(

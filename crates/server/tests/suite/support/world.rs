@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use keywright_core::ambient::Clock;
 use keywright_core::audit::{Actor, ActorKind, Attribution};
+use keywright_core::authority::Caller;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId, time_ordered_id};
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::KeyText;
 use keywright_core::text::KeyName;
 use keywright_server::{JwtSettings, Server, Settings, Stopped, Surroundings};
-use keywright_store::Store;
+use keywright_store::{KeyCreated, Store};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
@@ -174,7 +175,8 @@ impl World {
             user_agent: None,
             request_id: None,
         };
-        self.store.create_key(record, by).await.unwrap();
+        let made = self.store.create_key(record, Caller::Operator, by).await;
+        assert_eq!(made, Ok(KeyCreated::Done));
         (id.to_string(), text.expose().to_owned())
     }
 
