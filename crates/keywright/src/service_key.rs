@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use keywright_core::ambient::{Clock, EntropyError};
 use keywright_core::audit::{Actor, ActorKind, Attribution};
+use keywright_core::authority::Caller;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId, time_ordered_id};
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::KeyText;
 use keywright_core::keyspace::SERVICE;
 use keywright_core::text::KeyName;
-use keywright_store::{KeyQuery, Store};
+use keywright_store::{KeyCreated, KeyQuery, Store};
 
 use self::delivery::Delivery;
 pub(crate) use self::delivery::is_service_key;
@@ -178,7 +179,16 @@ impl Minted {
     }
 
     async fn create(&self, store: &dyn Store) -> Result<(), Failure> {
-        let made = store.create_key(self.record.clone(), self.by.clone()).await;
-        made.map_err(|error| database::failed(&error))
+        let made = store
+            .create_key(self.record.clone(), Caller::Operator, self.by.clone())
+            .await
+            .map_err(|error| database::failed(&error))?;
+        match made {
+            KeyCreated::Done => Ok(()),
+            // Whoever has the database may make every key.
+            KeyCreated::Refused(refusal) => Err(Failure::refused(format!(
+                "the service key was not made: {refusal:?}"
+            ))),
+        }
     }
 }

@@ -55,6 +55,15 @@ pub enum KeyEdited {
     Refused(Refusal),
 }
 
+/// What became of the creation of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyCreated {
+    /// It is written.
+    Done,
+    /// It was not made.
+    Refused(Refusal),
+}
+
 /// What became of the creation of a keyspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyspaceCreated {
@@ -113,8 +122,14 @@ pub trait Store: Send + Sync + 'static {
         by: Attribution,
     ) -> Result<KeyspaceEdited, StoreError>;
 
-    /// Makes a key, and its owner where they are not known yet.
-    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError>;
+    /// Makes a key, and its owner where they are not known yet, if [`keywright_core::authority::may_create`] allows
+    /// it: asked about the keyspace as it is within the transaction that writes the key.
+    async fn create_key(
+        &self,
+        record: KeyRecord,
+        caller: Caller,
+        by: Attribution,
+    ) -> Result<KeyCreated, StoreError>;
 
     /// Makes a service key if there is none of any status; `false` where there was one. Of several nodes that ask
     /// at once, one makes it.

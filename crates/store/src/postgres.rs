@@ -28,6 +28,13 @@ macro_rules! for_update {
     };
 }
 
+/// Holds a row to the end of the transaction as it is, together with others who do so.
+macro_rules! for_share {
+    () => {
+        " FOR SHARE"
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"

@@ -35,6 +35,13 @@ macro_rules! for_update {
     };
 }
 
+/// As above: nobody else writes meanwhile.
+macro_rules! for_share {
+    () => {
+        ""
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"

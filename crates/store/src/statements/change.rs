@@ -23,7 +23,7 @@ pub(crate) trait Change: Send + Sync + 'static {
     )]
     const DURABLE: bool = true;
 
-    /// Makes the change within the transaction of `connection`, in the order of locks users → keyspaces →
+    /// Makes the change within the transaction of `connection`, in the order of locks keyspaces → users →
     /// `api_keys`, and tells what to record of it.
     fn make(
         &self,

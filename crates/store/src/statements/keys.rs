@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keywright_core::audit::{Action, Attribution, AuditEntry, snapshot_of_key};
+use keywright_core::authority::{Caller, may_create};
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
-use keywright_core::key::KeyRecord;
+use keywright_core::key::{ApiKey, KeyRecord};
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
 use keywright_core::text::Description;
@@ -17,7 +18,7 @@ use super::rows::{key_columns, keyspace_columns};
 use super::{
     Change, Connection, Failure, Made, keyspaces, one_more, page, query, rows, users, write_uses,
 };
-use crate::{KeyQuery, KeySelector, Page, Position};
+use crate::{KeyCreated, KeyQuery, KeySelector, Page, Position};
 
 statements! {
     FIND_BY_ID = concat!(
@@ -105,15 +106,26 @@ pub(super) async fn list(
 /// Makes a key and, where nobody knows them yet, its owner.
 pub(super) struct CreateKey {
     pub(super) record: KeyRecord,
+    pub(super) caller: Caller,
     pub(super) by: Attribution,
 }
 
 impl Change for CreateKey {
-    type Outcome = ();
+    type Outcome = KeyCreated;
 
-    async fn make(&self, connection: &mut Connection) -> Result<Made<()>, Failure> {
+    async fn make(&self, connection: &mut Connection) -> Result<Made<KeyCreated>, Failure> {
+        let ApiKey {
+            keyspace, grants, ..
+        } = &self.record.key;
+        // Where there is none, the database refuses the key for the reference that leads nowhere.
+        if let Some(keyspace) = keyspaces::find_and_hold(connection, keyspace).await?
+            && let Err(refusal) = may_create(&self.caller, &keyspace, *grants)
+        {
+            return Ok(Made::unrecorded(KeyCreated::Refused(refusal)));
+        }
         insert(connection, &self.record, self.by.at).await?;
-        Ok(Made::audited((), created(&self.record, &self.by)))
+        let entry = created(&self.record, &self.by);
+        Ok(Made::audited(KeyCreated::Done, entry))
     }
 }
 

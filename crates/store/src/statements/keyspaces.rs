@@ -15,6 +15,7 @@ use crate::{KeyspaceCreated, KeyspaceEdited, MAX_KEYSPACES, catalogue_text};
 statements! {
     LIST = concat!("SELECT ", keyspace_columns!(), " FROM keyspaces s ORDER BY s.name");
     FIND = concat!("SELECT ", keyspace_columns!(), " FROM keyspaces s WHERE s.name = $1");
+    FIND_HELD = concat!("SELECT ", keyspace_columns!(), " FROM keyspaces s WHERE s.name = $1", for_share!());
     FIND_WITH_TAG_KEYS = concat!("SELECT ", keyspace_columns!(), ", s.tag_keys FROM keyspaces s WHERE s.name = $1");
     NAMES_AND_PREFIXES = "SELECT name, prefix FROM keyspaces ORDER BY name";
     LOCK = concat!("SELECT name FROM keyspaces WHERE name = $1", for_update!());
@@ -44,6 +45,20 @@ pub(super) async fn find(
 ) -> Result<Option<Keyspace>, Failure> {
     query(FIND)
         .bind(name)
+        .fetch_optional(connection)
+        .await?
+        .as_ref()
+        .map(rows::keyspace)
+        .transpose()
+}
+
+/// The one of this name, which nobody changes before the end of the transaction.
+pub(super) async fn find_and_hold(
+    connection: &mut Connection,
+    name: &KeyspaceName,
+) -> Result<Option<Keyspace>, Failure> {
+    query(FIND_HELD)
+        .bind(name.as_str())
         .fetch_optional(connection)
         .await?
         .as_ref()

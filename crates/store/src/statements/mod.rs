@@ -87,8 +87,8 @@ use super::{
 };
 use crate::failure::{Failure, timed_out};
 use crate::{
-    AuditQuery, Connections, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated, KeyspaceEdited,
-    Page, Store, StoreError, User, UserQuery,
+    AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
+    KeyspaceEdited, Page, Store, StoreError, User, UserQuery,
 };
 
 pub(super) use change::Made;
@@ -219,8 +219,13 @@ impl Store for ThisStore {
             .await
     }
 
-    async fn create_key(&self, record: KeyRecord, by: Attribution) -> Result<(), StoreError> {
-        self.change("create_key", keys::CreateKey { record, by })
+    async fn create_key(
+        &self,
+        record: KeyRecord,
+        caller: Caller,
+        by: Attribution,
+    ) -> Result<KeyCreated, StoreError> {
+        self.change("create_key", keys::CreateKey { record, caller, by })
             .await
     }
 

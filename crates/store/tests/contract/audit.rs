@@ -1,6 +1,7 @@
 //! The audit log: what it says of who, and its filters.
 
 use keywright_core::audit::{Action, Actor, ActorKind, AuditEntry};
+use keywright_core::authority::Caller;
 use keywright_core::lifecycle::Transition;
 use keywright_core::permission::Grants;
 use keywright_store::AuditQuery;
@@ -35,7 +36,7 @@ async fn who_and_from_where_come_back_as_they_were(world: World) {
         }
         world
             .store
-            .create_key(world.draft("alice"), by.clone())
+            .create_key(world.draft("alice"), Caller::Operator, by.clone())
             .await
             .unwrap();
         expected.push(by);
@@ -58,7 +59,11 @@ async fn some_history(world: &World) -> Vec<AuditEntry> {
             id: name.to_owned(),
         };
         world.clock.tick();
-        world.store.create_key(world.draft(name), by).await.unwrap();
+        world
+            .store
+            .create_key(world.draft(name), Caller::Operator, by)
+            .await
+            .unwrap();
         world.clock.tick();
         let second = world.key(name).await;
         world.clock.tick();

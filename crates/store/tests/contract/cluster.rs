@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use keywright_core::authority::Refusal;
 use keywright_core::lifecycle::Transition;
 use keywright_store::postgres::{Options, PostgresStore};
-use keywright_store::{KeyEdited, OpenError, Store, StoreError};
+use keywright_store::{KeyCreated, KeyEdited, OpenError, Store, StoreError};
 use keywright_testkit::{TemporaryPostgres, fresh_database};
 use sqlx::Connection;
 use sqlx::postgres::PgListener;
@@ -151,6 +152,36 @@ async fn who_gets_no_connection_in_time_is_told_so() {
         world.store.find_user(&alice).await.is_ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_waits_for_an_edit_of_its_keyspace_and_is_refused_by_it() {
+    let world = World::on_postgres().await;
+    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut editing = outside.begin().await.unwrap();
+    sqlx::query("UPDATE keyspaces SET self_service = FALSE WHERE name = 'default'")
+        .execute(&mut *editing)
+        .await
+        .unwrap();
+    let record = world.draft("alice");
+    let creation = tokio::spawn({
+        let (store, record, by) = (world.store.clone(), record.clone(), world.by());
+        let alice = keywright_core::authority::Caller::User(user("alice"));
+        async move { store.create_key(record, alice, by).await }
+    });
+    eventually("the creation waits", || async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        world.number(waiting).await == 1
+    })
+    .await;
+    editing.commit().await.unwrap();
+    assert_eq!(
+        creation.await.unwrap(),
+        Ok(KeyCreated::Refused(Refusal::NotSelfService))
+    );
+    assert_eq!(world.store.find_key(record.key.id).await, Ok(None));
+    assert_eq!(world.store.find_user(&user("alice")).await, Ok(None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

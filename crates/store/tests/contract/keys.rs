@@ -1,14 +1,16 @@
 //! Keys: making, finding and listing them.
 
 use keywright_core::audit::{Action, snapshot_of_key};
+use keywright_core::authority::{Caller, Refusal};
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyId;
 use keywright_core::key::{KeyRecord, Metadata};
+use keywright_core::keyspace::KeyspaceEdit;
 use keywright_core::lifecycle::{Lifecycle, Status, Transition};
 use keywright_core::permission::Grants;
 use keywright_core::text::{Description, KeyName};
 use keywright_core::timestamp::Timestamp;
-use keywright_store::{KeyQuery, StoreError};
+use keywright_store::{KeyCreated, KeyQuery, KeyspaceEdited, StoreError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,6 +22,7 @@ contract! {
     a_key_that_nobody_made_is_not_found,
     making_a_key_makes_its_owner_and_counts_it,
     making_a_key_is_audited_and_changes_no_earlier_answer,
+    who_may_make_a_key_is_asked_when_it_is_made,
     a_key_in_no_keyspace_is_not_made_and_leaves_nothing,
     a_second_key_of_the_same_text_is_refused_and_leaves_nothing,
     a_refusal_shows_no_hash,
@@ -100,7 +103,7 @@ async fn making_a_key_is_audited_and_changes_no_earlier_answer(world: World) {
     let by = world.by();
     world
         .store
-        .create_key(record.clone(), by.clone())
+        .create_key(record.clone(), Caller::Operator, by.clone())
         .await
         .unwrap();
     let [entry] = &world.audit().await[..] else {
@@ -118,10 +121,54 @@ async fn making_a_key_is_audited_and_changes_no_earlier_answer(world: World) {
     assert_eq!(world.logged().await, Vec::<String>::new());
 }
 
+async fn who_may_make_a_key_is_asked_when_it_is_made(world: World) {
+    // Made while users could make keys themselves, and written when they cannot any longer.
+    let record = world.draft("alice");
+    let closing = KeyspaceEdit {
+        self_service: Some(false),
+        ..KeyspaceEdit::default()
+    };
+    let closed = world
+        .store
+        .edit_keyspace(keyspace_name("default"), closing, world.by())
+        .await;
+    assert!(matches!(closed, Ok(KeyspaceEdited::Done(_))), "{closed:?}");
+    let alice = Caller::User(user("alice"));
+    assert_eq!(
+        world
+            .store
+            .create_key(record.clone(), alice, world.by())
+            .await,
+        Ok(KeyCreated::Refused(Refusal::NotSelfService))
+    );
+    assert_eq!(world.store.find_key(record.key.id).await, Ok(None));
+    assert_eq!(world.store.find_user(&user("alice")).await, Ok(None));
+    assert_eq!(world.audit().await.len(), 1);
+    world.create(record).await;
+
+    let all = Grants(0b11);
+    let service_key = world.draft_of_service_key(all);
+    let weaker = Caller::ServiceKey {
+        grants: Grants(0b01),
+        acting_for: None,
+    };
+    let missing = Grants(0b10);
+    assert_eq!(
+        world
+            .store
+            .create_key(service_key, weaker, world.by())
+            .await,
+        Ok(KeyCreated::Refused(Refusal::InsufficientScope { missing }))
+    );
+}
+
 async fn a_key_in_no_keyspace_is_not_made_and_leaves_nothing(world: World) {
     let mut record = world.draft("alice");
     record.key.keyspace = keyspace_name("nowhere");
-    let refused = world.store.create_key(record, world.by()).await;
+    let refused = world
+        .store
+        .create_key(record, Caller::Operator, world.by())
+        .await;
     assert!(
         matches!(refused, Err(StoreError::Internal(_))),
         "{refused:?}"
@@ -136,7 +183,10 @@ async fn a_second_key_of_the_same_text_is_refused_and_leaves_nothing(world: Worl
         digest: first.digest,
         ..world.draft("bob")
     };
-    let refused = world.store.create_key(second.clone(), world.by()).await;
+    let refused = world
+        .store
+        .create_key(second.clone(), Caller::Operator, world.by())
+        .await;
     assert!(
         matches!(refused, Err(StoreError::Internal(_))),
         "{refused:?}"
@@ -155,7 +205,7 @@ async fn a_refusal_shows_no_hash(world: World) {
     };
     let refused = world
         .store
-        .create_key(second, world.by())
+        .create_key(second, Caller::Operator, world.by())
         .await
         .unwrap_err();
     let shown = format!("{refused} {refused:?}").to_lowercase();

@@ -1,5 +1,6 @@
 //! Pages: put together they are the whole list, newest first, whatever the times and the size of a page.
 
+use keywright_core::authority::Caller;
 use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::timestamp::Timestamp;
@@ -146,7 +147,7 @@ async fn pages_of_the_audit_log_put_together_are_the_log(world: World) {
                 (by.at, by.entry_id) = (Timestamp::from_micros(at), Uuid::from_u128(id));
                 world
                     .store
-                    .create_key(world.draft(&owner), by.clone())
+                    .create_key(world.draft(&owner), Caller::Operator, by.clone())
                     .await
                     .unwrap();
                 expected.push(by);

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use keywright_core::audit::Action;
+use keywright_core::authority::Caller;
 use keywright_core::identifier::UserId;
 use keywright_core::permission::Grants;
 use keywright_store::{KeyQuery, User, UserQuery};
@@ -162,7 +163,12 @@ async fn a_deleted_user_can_come_back_without_the_keys(world: World) {
 
 async fn keys_are_counted_right_whatever_happens_at_once(world: World) {
     let creations = async {
-        join_all((0..24).map(|_| world.store.create_key(world.draft("alice"), world.by()))).await
+        join_all((0..24).map(|_| {
+            world
+                .store
+                .create_key(world.draft("alice"), Caller::Operator, world.by())
+        }))
+        .await
     };
     let deletions = async {
         for _ in 0..4 {

@@ -17,7 +17,7 @@ use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::postgres::PostgresStore;
 use keywright_store::sqlite::SqliteStore;
-use keywright_store::{AuditQuery, KeyEdited, KeySelector, OpenError, Store};
+use keywright_store::{AuditQuery, KeyCreated, KeyEdited, KeySelector, OpenError, Store};
 use keywright_testkit::{TestDatabase, fresh_database};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
@@ -173,8 +173,9 @@ impl World {
     /// Writes a key.
     pub(crate) async fn create(&self, record: KeyRecord) -> KeyRecord {
         self.store
-            .create_key(record.clone(), self.by())
+            .create_key(record.clone(), Caller::Operator, self.by())
             .await
+            .map(|created| assert_eq!(created, KeyCreated::Done))
             .expect("a key is made");
         record
     }
