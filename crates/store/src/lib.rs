@@ -88,6 +88,9 @@ pub enum KeyspaceEdited {
     Refused(KeyspaceRefusal),
 }
 
+/// How many connections a store has at most, where nothing else is said. (The embedded one has some more.)
+pub const CONNECTIONS: u32 = 10;
+
 /// How many keyspaces there may be: all of them are answered in one list.
 pub const MAX_KEYSPACES: usize = 1000;
 

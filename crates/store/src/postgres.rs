@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::classification::{is_worth_another_try, meaning};
 use self::statements::{Built, Change, Invalidated, LogStamp, carry_out};
 use crate::failure::{Failure, timed_out};
-use crate::{OpenError, SchemaVersions, StoreError};
+use crate::{CONNECTIONS, OpenError, SchemaVersions, StoreError};
 
 /// Holds a row to the end of the transaction against every other change of it. (Not FOR UPDATE, which would also
 /// hold back whoever makes a key of that user or keyspace.)
@@ -95,7 +95,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            max_connections: 16,
+            max_connections: CONNECTIONS,
             patience: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
         }

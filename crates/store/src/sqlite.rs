@@ -26,7 +26,7 @@ pub use self::file::make_private_folder;
 use self::statements::{Built, Change, Invalidated, LogStamp};
 use self::writer::Writer;
 use crate::failure::Failure;
-use crate::{OpenError, SchemaVersions, StoreError};
+use crate::{CONNECTIONS, OpenError, SchemaVersions, StoreError};
 
 /// One writer at a time, and a transaction that begins as a writer's: rows need no locks of their own.
 macro_rules! for_update {
@@ -87,7 +87,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            readers: 8,
+            readers: CONNECTIONS,
             patience: Duration::from_secs(5),
         }
     }
@@ -165,15 +165,23 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError::Store`] where there is no such database or it cannot be read.
     pub async fn schema_versions(path: &Path) -> Result<SchemaVersions, OpenError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .read_only(true)
-            .disable_statement_logging();
-        let mut connection = Connection::connect_with(&options).await.map_err(refused)?;
+        let mut connection = look_into(path).await?;
         let versions = statements::applied_and_known(&mut connection).await;
         // Nothing was written: there is nothing that closing could lose.
         let _ = connection.close().await;
         versions
+    }
+
+    /// Whether the database at `path` holds a service key, of whatever status. Changes nothing, and may be asked
+    /// while a server runs.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] where there is no such database, it has no tables yet, or it cannot be read.
+    pub async fn service_key_exists(path: &Path) -> Result<bool, OpenError> {
+        let mut connection = look_into(path).await?;
+        let exists = statements::any_service_key(&mut connection).await;
+        let _ = connection.close().await;
+        exists.map_err(|failure| OpenError::Store(meaning(failure)))
     }
 
     async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
@@ -242,6 +250,15 @@ impl SqliteStore {
 
 fn refused(error: sqlx::Error) -> OpenError {
     OpenError::Store(meaning(error.into()))
+}
+
+/// A connection that cannot write, beside whoever has the database open.
+async fn look_into(path: &Path) -> Result<Connection, OpenError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .disable_statement_logging();
+    Connection::connect_with(&options).await.map_err(refused)
 }
 
 fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptions {

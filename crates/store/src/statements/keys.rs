@@ -141,16 +141,21 @@ impl Change for CreateFirstServiceKey {
     async fn make(&self, connection: &mut Connection) -> Result<Made<bool>, Failure> {
         // Of several nodes that start at once, the others wait here and then see the key.
         users::lock(connection, &UserId::reserved()).await?;
-        let any = query(ANY_OF_OWNER)
-            .bind("")
-            .fetch_optional(&mut *connection)
-            .await?;
-        if any.is_some() {
+        if any_service_key(connection).await? {
             return Ok(Made::unrecorded(false));
         }
         insert(connection, &self.record, self.by.at).await?;
         Ok(Made::audited(true, created(&self.record, &self.by)))
     }
+}
+
+/// Whether there is a service key, of whatever status.
+pub(crate) async fn any_service_key(connection: &mut Connection) -> Result<bool, Failure> {
+    let any = query(ANY_OF_OWNER)
+        .bind("")
+        .fetch_optional(connection)
+        .await?;
+    Ok(any.is_some())
 }
 
 async fn insert(

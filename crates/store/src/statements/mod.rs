@@ -16,44 +16,37 @@ macro_rules! statements {
 /// Looks up one thing by an index, or what is few, within the time that a statement may take, and measures it.
 macro_rules! read {
     ($store:ident, $operation:literal, |$connection:ident| $work:expr) => {
-        within_time!(
-            $store,
-            $operation,
-            ((), $store.read().await?),
-            |$connection| $work
-        )
+        measured(&*$store.clock, $operation, async {
+            within_time!($store, ((), $store.read().await?), |$connection| $work)
+        })
+        .await
     };
 }
 
 /// Reads a list likewise. Lists can be slow, so they have a share of the connections and leave the others alone.
 macro_rules! read_list {
     ($store:ident, $operation:literal, |$connection:ident| $work:expr) => {
-        within_time!(
-            $store,
-            $operation,
-            $store.read_list().await?,
-            |$connection| $work
-        )
+        measured(&*$store.clock, $operation, async {
+            within_time!($store, $store.read_list().await?, |$connection| $work)
+        })
+        .await
     };
 }
 
 macro_rules! within_time {
-    ($store:ident, $operation:literal, $held:expr, |$connection:ident| $work:expr) => {
-        measured(&*$store.clock, $operation, async {
-            let (_share, mut held) = $held;
-            let $connection = &mut *held;
-            let answer = tokio::time::timeout($store.patience, $work).await;
-            match answer {
-                Ok(answer) => answer.map_err(meaning),
-                Err(_) => {
-                    // Whoever asks next must not wait for the answer to this.
-                    held.close_on_drop();
-                    Err(timed_out())
-                }
+    ($store:ident, $held:expr, |$connection:ident| $work:expr) => {{
+        let (_share, mut held) = $held;
+        let $connection = &mut *held;
+        let answer = tokio::time::timeout($store.patience, $work).await;
+        match answer {
+            Ok(answer) => answer.map_err(meaning),
+            Err(_) => {
+                // Whoever asks next must not wait for the answer to this.
+                held.close_on_drop();
+                Err(timed_out())
             }
-        })
-        .await
-    };
+        }
+    }};
 }
 
 mod audit;
@@ -93,6 +86,11 @@ use crate::{
 
 pub(super) use change::Made;
 pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
+#[allow(
+    unused_imports,
+    reason = "only of a file can it be asked beside a server"
+)]
+pub(super) use keys::any_service_key;
 pub(super) use schema::{Built, applied_and_known, prepare_database};
 
 /// The histogram of how long each operation took, in seconds.
@@ -288,19 +286,16 @@ impl Store for ThisStore {
     }
 
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        let known = read!(self, "find_user", |connection| users::is_known(
-            connection, id
-        ))?;
-        if known {
-            return Ok(());
-        }
-        self.change(
-            "ensure_user",
-            users::EnsureUser {
-                id: id.clone(),
-                now,
-            },
-        )
+        measured(&*self.clock, "ensure_user", async {
+            let known = within_time!(self, ((), self.read().await?), |connection| {
+                users::is_known(connection, id)
+            })?;
+            if known {
+                return Ok(());
+            }
+            let id = id.clone();
+            self.write(users::EnsureUser { id, now }).await
+        })
         .await
     }
 

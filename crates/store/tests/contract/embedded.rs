@@ -4,11 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use keywright_core::lifecycle::Transition;
+use keywright_core::permission::Grants;
 use keywright_store::sqlite::{Options, SqliteStore};
 use keywright_store::{OpenError, Store, StoreError};
 
 use crate::ambient::{Counting, StandingClock};
-use crate::world::eventually;
+use crate::world::{World, eventually};
 
 async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(
@@ -37,6 +39,23 @@ async fn an_embedded_database_is_one_process_at_a_time() {
     }
     store.close().await;
     assert!(open(&link).await.is_ok(), "closing lets go of the file");
+}
+
+#[tokio::test]
+async fn whether_there_is_a_service_key_is_told_while_a_server_runs() {
+    let world = World::on_sqlite().await;
+    let path = world.place.file();
+    let exists = async || SqliteStore::service_key_exists(&path).await.unwrap();
+    world.key("alice").await;
+    assert!(!exists().await);
+    let service_key = world.service_key(Grants(1)).await;
+    world.transition(&service_key, Transition::Revoke).await;
+    assert!(exists().await, "of whatever status");
+    world.store.close().await;
+    assert!(exists().await);
+    let nowhere = path.with_file_name("nowhere.db");
+    assert!(SqliteStore::service_key_exists(&nowhere).await.is_err());
+    assert!(!nowhere.exists(), "asking makes nothing");
 }
 
 #[tokio::test]
