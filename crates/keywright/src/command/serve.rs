@@ -84,7 +84,10 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let mut stops = Stops::new()?;
     let store = tokio::select! {
         opened = database::open(&configuration.storage) => opened?,
-        () = stops.wait() => return Ok(stopped_before_it_served()),
+        () = stops.wait() => {
+            stopped_before_it_served();
+            return Ok(());
+        }
     };
     let started = tokio::select! {
         started = start(configuration, settings, store.clone()) => started.map(Some),
@@ -94,7 +97,8 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         Ok(Some(server)) => server,
         Ok(None) => {
             close(&*store, &mut stops).await;
-            return Ok(stopped_before_it_served());
+            stopped_before_it_served();
+            return Ok(());
         }
         Err(failure) => {
             close(&*store, &mut stops).await;
