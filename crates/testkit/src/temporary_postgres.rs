@@ -27,7 +27,7 @@ pub struct Options {
 
 impl Options {
     /// Whether a commit reaches the disk before it is answered. Off unless asked
-    /// for: most tests look at what is answered, not at what survives. Then even
+    /// for, and then the data is kept in memory (`/dev/shm`) where there is room: most tests look at what is answered, not at what survives. Then even
     /// [`TemporaryPostgres::kill`] loses the last commits, except those whose
     /// transaction set `synchronous_commit` itself: they survive the processes,
     /// though not the machine.
@@ -103,7 +103,7 @@ impl TemporaryPostgres {
 
     fn with(options: &Options) -> Self {
         let installation = Installation::find();
-        let directory = own_directory(&installation);
+        let directory = own_directory(&installation, options);
         let guardian = Guardian::over(&directory);
         let password = random_name();
         initialise(&installation, &directory, &password, options);
@@ -320,8 +320,14 @@ impl TemporaryPostgres {
 
 /// A directory for one cluster, its name resolved: the processes of the server
 /// are recognised by the resolved name.
-fn own_directory(installation: &Installation) -> PathBuf {
-    let directory = TempDir::with_prefix("keywright-postgres-")
+fn own_directory(installation: &Installation, options: &Options) -> PathBuf {
+    let prefix = "keywright-postgres-";
+    let in_memory = (!options.durable)
+        .then(memory)
+        .flatten()
+        .and_then(|folder| TempDir::with_prefix_in(prefix, folder).ok());
+    let directory = in_memory
+        .map_or_else(|| TempDir::with_prefix(prefix), Ok)
         .unwrap_or_else(|error| panic!("could not make a temporary directory: {error}"))
         // From here on the guardian removes it.
         .keep();
@@ -333,6 +339,23 @@ fn own_directory(installation: &Installation) -> PathBuf {
     installation.hand_over(&directory);
     installation.hand_over(&sockets);
     directory
+}
+
+/// A folder kept in memory, where what need not last is made several times faster. Whoever says by `TMPDIR` where
+/// temporary files go has said it; and a file system with less room than a test run takes is left alone.
+fn memory() -> Option<&'static Path> {
+    const TMPFS: u64 = 0x0102_1994;
+    const ROOM: u64 = 1 << 30;
+
+    let folder = Path::new("/dev/shm");
+    let found = rustix::fs::statfs(folder).ok()?;
+    let free = found
+        .f_bavail
+        .saturating_mul(u64::try_from(found.f_bsize).ok()?);
+    let fits = std::env::var_os("TMPDIR").is_none()
+        && u64::try_from(found.f_type) == Ok(TMPFS)
+        && free >= ROOM;
+    fits.then_some(folder)
 }
 
 fn initialise(installation: &Installation, directory: &Path, password: &str, options: &Options) {

@@ -121,6 +121,31 @@ fn commits_are_not_flushed_unless_asked_for() {
 }
 
 #[test]
+fn what_need_not_last_is_kept_in_memory_and_what_must_is_not() {
+    let starts = |durable| {
+        let cluster = TemporaryPostgres::options().durable(durable).start();
+        cluster.directory().starts_with("/dev/shm")
+    };
+    let memory = Command::new("stat")
+        .args(["-f", "-c", "%T %a %S", "/dev/shm"])
+        .output()
+        .expect("stat is installed");
+    let memory = String::from_utf8_lossy(&memory.stdout).into_owned();
+    let fits = match memory.split_whitespace().collect::<Vec<_>>()[..] {
+        ["tmpfs", blocks, size] => {
+            blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap() >= 1 << 30
+        }
+        _ => false,
+    };
+    assert_eq!(
+        starts(false),
+        fits && std::env::var_os("TMPDIR").is_none(),
+        "{memory}"
+    );
+    assert!(!starts(true));
+}
+
+#[test]
 fn names_are_compared_as_unicode_and_a_wrong_password_is_refused() {
     let cluster = TemporaryPostgres::start();
     assert_eq!(answers(&cluster.admin_url(), "SELECT lower('ÄÖ')"), "äö");
