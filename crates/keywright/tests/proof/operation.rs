@@ -105,15 +105,8 @@ fn a_second_process_on_an_embedded_database_is_told_what_to_do() {
     let world = World::on_sqlite();
     let data = world.node.data();
     let data = data.to_str().unwrap();
-    for command in [
-        ["serve", "--listen=127.0.0.1:0"],
-        ["admin-key", "--data-dir"],
-    ] {
-        let mut arguments: Vec<&str> = command
-            .into_iter()
-            .filter(|word| *word != "--data-dir")
-            .collect();
-        arguments.extend(["--data-dir", data]);
+    for command in [&["serve", "--listen=127.0.0.1:0"][..], &["admin-key"]] {
+        let arguments = [command, &["--data-dir", data]].concat();
         let (code, printed, said) = run(&Launch::default(), &arguments);
         assert_eq!((code, printed.as_str()), (Some(1), ""), "{said}");
         assert!(

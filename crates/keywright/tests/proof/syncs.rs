@@ -9,14 +9,35 @@ use std::process::{Command, Stdio};
 use keywright_testkit::TemporaryPostgres;
 use serde_json::json;
 
-use crate::support::{Launch, World, eventually};
+use crate::support::{Launch, World, eventually, now};
+
+/// The log of an embedded database, which one process writes, one transaction after the other.
+const WAL: Log = Log {
+    path: "keywright.db-wal",
+    written_by_others: false,
+};
+
+/// The log of PostgreSQL. Its background processes write to it when they like.
+const PG_WAL: Log = Log {
+    path: "pg_wal/",
+    written_by_others: true,
+};
+
+/// The log of a database.
+#[derive(Clone, Copy)]
+struct Log {
+    /// A part of its path that no other file has.
+    path: &'static str,
+    /// Whether what is written between a change's arrival and its answer may be something else.
+    written_by_others: bool,
+}
 
 #[test]
 fn on_sqlite_every_change_is_synced_before_it_is_answered() {
     let trace = Trace::new("sqlite");
     let world = World::on_sqlite_with(trace.launch(&[]));
-    change_everything_once(&world, &trace);
-    trace.assert_synced("keywright.db-wal");
+    change_everything_once(&world, &trace, WAL);
+    trace.assert_synced(WAL);
 }
 
 #[test]
@@ -24,12 +45,36 @@ fn on_postgres_every_change_is_synced_before_it_is_answered() {
     let cluster = TemporaryPostgres::options().durable(true).start();
     let trace = Trace::new("postgres");
     let world = World::on_cluster(&cluster, trace.launch(&server_processes(&cluster)));
-    change_everything_once(&world, &trace);
-    trace.assert_synced("pg_wal/");
+    change_everything_once(&world, &trace, PG_WAL);
+    trace.assert_synced(PG_WAL);
+}
+
+/// The trace is read rightly: what comes after the sync is not synced by it.
+#[test]
+fn what_is_written_after_the_sync_is_not_synced() {
+    const ARRIVES: &str = r#"recvfrom(9<socket:[1]>, "POST /api/api-keys", 48) = 48"#;
+    const WRITES: &str = r#"pwrite64(7</data/keywright.db-wal>, "..."..., 24, 32) = 24"#;
+    const SYNCS: &str = "fdatasync(7</data/keywright.db-wal>) = 0";
+    const ANSWERS: &str = r#"writev(9<socket:[1]>, [{iov_base="HTTP/1.1 200 OK"}]) = 15"#;
+    for (calls, synced) in [
+        (&[ARRIVES, WRITES, SYNCS, ANSWERS][..], true),
+        (&[ARRIVES, WRITES, SYNCS, WRITES, SYNCS, ANSWERS], true),
+        (&[ARRIVES, WRITES, SYNCS, WRITES, ANSWERS], false),
+        (&[ARRIVES, WRITES, ANSWERS, SYNCS], false),
+        (&[WRITES, ARRIVES, SYNCS, ANSWERS], false),
+    ] {
+        let mut seen = Seen::default();
+        for call in calls {
+            seen.began(call);
+            seen.ended(call, WAL);
+        }
+        let answers: Vec<bool> = seen.answers.iter().map(|answer| answer.synced).collect();
+        assert_eq!(answers, [synced], "{calls:#?}");
+    }
 }
 
 /// What one client changes, one after the other, by every route that changes anything.
-fn change_everything_once(world: &World, trace: &Trace) {
+fn change_everything_once(world: &World, trace: &Trace, log: Log) {
     let ada = world.user("ada");
     let admin = world.admin();
     let mut changes = 0;
@@ -44,21 +89,36 @@ fn change_everything_once(world: &World, trace: &Trace) {
         ada.revoke(&key);
         changes += 6;
     }
+    // The uses of keys are written by the way, once a second: not in the middle of the next change.
+    let wait_for_uses = || {
+        let since = now().as_micros();
+        admin.get("/api/users").ok();
+        let written = format!("SELECT COUNT(*) FROM api_keys WHERE last_used_at >= {since}");
+        eventually("the use is written", || {
+            (world.database.number(&written) > 0).then_some(())
+        });
+    };
+    wait_for_uses();
     let key = admin.acting_for("bob").key("his");
+    wait_for_uses();
     world.holder(&key.text).delete("/api/whoami").ok();
+    wait_for_uses();
     let keyspace = json!({"name": "live", "prefix": "sk_live_", "permissions": ["charge"]});
     admin.post("/api/keyspaces", &keyspace).ok();
+    wait_for_uses();
     admin
         .patch("/api/keyspaces/live", &json!({"permissions": ["refund"]}))
         .ok();
+    wait_for_uses();
     world.service(&["audit:read"]);
+    wait_for_uses();
     assert_eq!(admin.delete("/api/users/ada").status, 204);
     changes += 6;
 
     eventually("the trace is written", || {
-        (trace.read().answers.len() >= changes).then_some(())
+        (trace.read(log).answers.len() >= changes).then_some(())
     });
-    assert_eq!(trace.read().answers.len(), changes);
+    assert_eq!(trace.read(log).answers.len(), changes);
 }
 
 /// All processes of a cluster; each new one is a child of the first.
@@ -136,12 +196,8 @@ impl Trace {
         }
     }
 
-    fn read(&self) -> Seen {
-        self.read_syncs_of("")
-    }
-
     /// Reads the trace, in which lines stand in the order in which calls began and ended.
-    fn read_syncs_of(&self, log: &str) -> Seen {
+    fn read(&self, log: Log) -> Seen {
         let text = fs::read(&self.file).expect("strace writes it");
         let mut seen = Seen::default();
         let mut begun: HashMap<String, String> = HashMap::new();
@@ -166,13 +222,14 @@ impl Trace {
     }
 
     /// Checks that `log` was written and then synced before each answer.
-    fn assert_synced(&self, log: &str) {
-        let seen = self.read_syncs_of(log);
+    fn assert_synced(&self, log: Log) {
+        let seen = self.read(log);
         let unsynced = seen.answers.iter().filter(|answer| !answer.synced);
         let unsynced: Vec<_> = unsynced.map(|answer| &answer.request).collect();
         assert!(
             unsynced.is_empty(),
-            "answered before {log} was synced: {unsynced:#?}"
+            "answered before {} was synced: {unsynced:#?}",
+            log.path
         );
     }
 }
@@ -189,7 +246,7 @@ impl Seen {
     }
 
     /// A call has ended: what it was to do is done.
-    fn ended(&mut self, call: &str, log: &str) {
+    fn ended(&mut self, call: &str, log: Log) {
         let (name, arguments) = call.split_once('(').unwrap_or_default();
         match name {
             "openat" => {
@@ -212,12 +269,14 @@ impl Seen {
                     });
                 }
             }
-            "write" | "pwrite64" | "pwritev" if self.is_on(arguments, log) => {
+            "write" | "pwrite64" | "pwritev" if self.is_on(arguments, log.path) => {
                 if let Some(arrived) = &mut self.arrived {
                     arrived.wrote = true;
+                    // Only a sync after the last write has the whole change on the disk.
+                    arrived.synced &= log.written_by_others;
                 }
             }
-            "fsync" | "fdatasync" if call.ends_with("= 0") && self.is_on(arguments, log) => {
+            "fsync" | "fdatasync" if call.ends_with("= 0") && self.is_on(arguments, log.path) => {
                 if let Some(arrived) = &mut self.arrived {
                     arrived.synced = arrived.wrote;
                 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use reqwest::Method;
 use reqwest::blocking::Client;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::{Answer, LONG, Node};
@@ -75,7 +76,9 @@ impl<'a> Persona<'a> {
             request = request.header(*name, value);
         }
         if let Some(body) = body {
-            request = request.json(body);
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string());
         }
         Answer::read(request.send()?)
     }
