@@ -108,7 +108,7 @@ mod tests {
     use keywright_server::JwtSettings;
 
     use super::*;
-    use crate::configuration::LISTEN;
+    use crate::configuration::{CONNECTIONS, LISTEN};
 
     #[test]
     fn the_definition_is_consistent() {
@@ -142,6 +142,7 @@ mod tests {
         for (command, argument, default) in [
             ("serve", "listen", LISTEN.to_string()),
             ("keys", "server", format!("http://{LISTEN}")),
+            ("serve", "database_connections", CONNECTIONS.to_string()),
             ("serve", "jwt_audience", JwtSettings::default().audience),
         ] {
             let command = definition.find_subcommand(command).unwrap();

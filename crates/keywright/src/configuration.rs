@@ -27,6 +27,9 @@ use crate::failure::Failure;
 
 /// The address of a server that nobody configured.
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
+/// How many connections to its database a server has that nobody configured.
+// infallible: the number is not 0, or this does not compile
+pub(crate) const CONNECTIONS: NonZeroU32 = NonZeroU32::new(keywright_store::CONNECTIONS).unwrap();
 /// The folder of a server that nobody configured.
 pub(crate) const DATA_DIR: &str = "keywright-data";
 /// The file of the generated JWT secret, in the data folder.
@@ -137,10 +140,7 @@ impl Storage {
         Ok(Self {
             data_dir,
             database,
-            // infallible: 10 is not 0, as the compiler finds
-            connections: options
-                .database_connections
-                .unwrap_or(const { NonZeroU32::new(10).unwrap() }),
+            connections: options.database_connections.unwrap_or(CONNECTIONS),
         })
     }
 }

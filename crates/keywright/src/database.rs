@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use crate::configuration::{DatabaseUrl, Storage};
 use crate::failure::Failure;
+use crate::service_key;
 use crate::system::{SystemClock, SystemEntropy};
 
 /// Opens the database, brings its tables up to date, and makes what is missing.
@@ -50,6 +51,23 @@ pub(crate) async fn schema_versions(database: &DatabaseUrl) -> Result<SchemaVers
         DatabaseUrl::Postgres(url) => PostgresStore::schema_versions(url.expose_secret()).await,
     };
     versions.map_err(|error| cannot_open(database, &error))
+}
+
+/// Whether there is a service key, of whatever status, in a database of this version's schema. Changes nothing, and
+/// takes no lock that a running server holds.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn service_key_exists(storage: &Storage) -> Result<bool, Failure> {
+    // Whoever opens an embedded database holds it alone, and its server may be running, or about to start.
+    if let DatabaseUrl::Sqlite(path) = &storage.database {
+        let exists = SqliteStore::service_key_exists(path).await;
+        return exists.map_err(|error| cannot_open(&storage.database, &error));
+    }
+    let store = open(storage).await?;
+    let exists = service_key::exists(&*store).await;
+    store.close().await;
+    exists
 }
 
 fn cannot_open(database: &DatabaseUrl, error: &OpenError) -> Failure {

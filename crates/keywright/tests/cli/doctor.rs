@@ -131,3 +131,11 @@ fn an_empty_database_is_brought_forward() {
     assert!(verdicts(&out).contains(&("ok", "migrations")), "{out}");
     assert!(verdicts(&out).contains(&("warn", "service key")), "{out}");
 }
+
+#[test]
+fn an_embedded_database_without_a_service_key_is_told_so() {
+    let machine = Machine::new(On::Sqlite);
+    machine.run(&["migrate"]).ok();
+    let out = machine.run(&["doctor"]).ok();
+    assert!(verdicts(&out).contains(&("warn", "service key")), "{out}");
+}

@@ -154,26 +154,12 @@ async fn service_keys(configuration: &Configuration, versions: SchemaVersions) -
     if versions.applied != Some(versions.known) {
         return Finding::warn(ABOUT, "not looked for before the database is migrated");
     }
-    if matches!(configuration.storage.database, DatabaseUrl::Sqlite(_)) {
-        // Whoever opens an embedded database locks it, and a server may be about to start.
-        return Finding::ok(
-            ABOUT,
-            "not looked for: an embedded database gets its first when its server starts",
-        );
-    }
-    match service_key_exists(configuration).await {
+    match database::service_key_exists(&configuration.storage).await {
         Ok(true) => Finding::ok(ABOUT, "there is one"),
         Ok(false) => Finding::warn(ABOUT, "none yet: `keywright serve` makes the first"),
         Err(Failure::Usage(text) | Failure::Refused(text)) => Finding::fail(ABOUT, text),
         Err(_) => Finding::fail(ABOUT, "not known"),
     }
-}
-
-async fn service_key_exists(configuration: &Configuration) -> Result<bool, Failure> {
-    let store = database::open(&configuration.storage).await?;
-    let exists = service_key::exists(&*store).await;
-    store.close().await;
-    exists
 }
 
 fn admin_key_file(configuration: &Configuration) -> Option<Finding> {
