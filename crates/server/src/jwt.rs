@@ -7,6 +7,7 @@
 mod jwks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use keywright_core::ambient::Clock;
@@ -48,7 +49,11 @@ struct Claims {
 }
 
 impl JwtVerifier {
-    pub(crate) fn new(settings: &JwtSettings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        settings: &JwtSettings,
+        fetch_timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             secret: settings
                 .secret
@@ -57,7 +62,7 @@ impl JwtVerifier {
             jwks: settings
                 .jwks_url
                 .clone()
-                .map(|url| jwks::Jwks::new(url, clock.clone())),
+                .map(|url| jwks::Jwks::new(url, fetch_timeout, clock.clone())),
             audience: settings.audience.clone(),
             issuer: settings.issuer.clone(),
             clock,

@@ -25,9 +25,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that is read of a request's line and headers; [`crate::exchange`] answers smaller excesses in our words.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long an answer may wait for a client that reads none of it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// How long to wait after the system refused to accept, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_connections: usize,
+    pub(crate) write_timeout: Duration,
     pub(crate) stop_timeout: Duration,
 }
 
@@ -61,6 +59,8 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let mut stream = TimeoutStream::new(stream);
+                stream.set_write_timeout(Some(limits.write_timeout));
                 let connection = handle(stream, Peer(peer), router.clone(), stopping.clone());
                 connections.spawn(async move {
                     connection.await;
@@ -103,15 +103,13 @@ async fn pause_after(error: &io::Error) {
 }
 
 async fn handle(
-    stream: TcpStream,
+    stream: TimeoutStream<TcpStream>,
     peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<bool>,
 ) {
     // Answers are small and written whole; to wait for more would only add latency.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let _ = stream.get_ref().set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request.map(Body::new))

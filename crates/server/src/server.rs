@@ -45,6 +45,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let limits = Limits {
             max_connections: settings.max_connections,
+            write_timeout: settings.write_timeout,
             stop_timeout: settings.stop_timeout,
         };
         let router = app::router(state.clone(), &settings);

@@ -22,6 +22,10 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a body may take to arrive before the request is answered 408.
     pub body_timeout: Duration,
+    /// How long an answer may wait for a client that reads none of it before the connection is cut off.
+    pub write_timeout: Duration,
+    /// How long a fetch of the identity provider's public keys may take.
+    pub fetch_timeout: Duration,
     /// How long requests that have begun may go on after the server was told to stop.
     pub stop_timeout: Duration,
     /// How often last uses are written.
@@ -62,6 +66,8 @@ impl Default for Settings {
             serve_metrics: true,
             request_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(20),
+            fetch_timeout: Duration::from_secs(5),
             stop_timeout: Duration::from_secs(30),
             use_flush_interval: Duration::from_secs(1),
             max_connections: 10_000,

@@ -55,7 +55,7 @@ impl AppState {
         let uses = UseLog::new(store.clone());
         Self(Arc::new(Inner {
             verifier: Verifier::new(store.clone(), clock.clone(), uses.clone()),
-            jwt: JwtVerifier::new(&settings.jwt, clock.clone()),
+            jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
             metrics: MetricsText::install(),

@@ -26,9 +26,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// does not stay good here.
 const REFRESH: Duration = Duration::from_mins(15);
 
-/// How long a fetch may take.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The largest document that is read, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
 
@@ -84,6 +81,8 @@ pub(super) struct Jwks(Arc<Inner>);
 
 struct Inner {
     url: JwksUrl,
+    /// How long a fetch may take.
+    timeout: Duration,
     clock: Arc<dyn Clock>,
     keys: ArcSwapOption<KeySet>,
     /// Held by whoever fetches; tells when the last try ended.
@@ -116,9 +115,10 @@ impl KeySet {
 }
 
 impl Jwks {
-    pub(super) fn new(url: JwksUrl, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(url: JwksUrl, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             url,
+            timeout,
             clock,
             keys: ArcSwapOption::empty(),
             fetching: Mutex::default(),
@@ -167,7 +167,7 @@ impl Inner {
         if tried.is_some_and(|tried| now.saturating_sub(tried) < pause) {
             return;
         }
-        match fetch(&self.url).await {
+        match fetch(&self.url, self.timeout).await {
             Ok(keys) => self
                 .keys
                 .store(Some(Arc::new(KeySet { keys, fetched: now }))),
@@ -191,9 +191,9 @@ enum FetchError {
     Document(#[from] serde_json::Error),
 }
 
-async fn fetch(url: &JwksUrl) -> Result<Vec<PublicKey>, FetchError> {
+async fn fetch(url: &JwksUrl, timeout: Duration) -> Result<Vec<PublicKey>, FetchError> {
     let client = reqwest::Client::builder()
-        .timeout(FETCH_TIMEOUT)
+        .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     let mut response = client.get(url.0.clone()).send().await?.error_for_status()?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, StreamExt, stream};
 use keywright_core::ambient::Clock;
+use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyId;
 use keywright_core::lifecycle::Status;
 use keywright_server::Stopped;
@@ -25,6 +27,10 @@ on_both_stores![
     a_stop_writes_the_last_uses,
     a_stop_cuts_off_what_takes_too_long,
     a_stop_waits_for_nobody_who_asks_nothing,
+    a_client_that_reads_nothing_is_cut_off,
+    a_stop_waits_for_nobody_who_reads_nothing,
+    a_stop_loses_none_of_many_uses,
+    a_part_that_ends_by_itself_is_told,
 ];
 
 const STOPPED_WELL: Stopped = Stopped {
@@ -378,4 +384,92 @@ async fn a_stop_waits_for_nobody_who_asks_nothing(store: Kind) {
     for connection in rest {
         assert_eq!(connection.until_closed().await, b"");
     }
+}
+
+/// How many answers a stalled connection asks for.
+const ASKED: usize = 20;
+
+/// A connection that asks for many megabytes and reads none of them, once the first have come.
+async fn stalled(world: &World) -> Connection {
+    let mut connection = Connection::with_little_room(world.address).await;
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n";
+    connection.write(request.repeat(ASKED)).await;
+    connection.something_came().await;
+    connection
+}
+
+async fn a_client_that_reads_nothing_is_cut_off(store: Kind) {
+    let world = World::with(store, |settings| {
+        settings.write_timeout = Duration::from_millis(200);
+        settings.max_connections = 1;
+    })
+    .await;
+    let mut stalled = stalled(&world).await;
+    // Its place is free for the next one, who is answered within the clients' 30 seconds.
+    let page = world.anonymous().get("/docs/swagger-ui-bundle.js").await;
+    assert_eq!(page.status, 200);
+    let came = stalled.until_closed().await.len();
+    assert!(came < ASKED * page.body.len(), "{came} bytes came");
+}
+
+async fn a_stop_waits_for_nobody_who_reads_nothing(store: Kind) {
+    let mut world = World::with(store, |settings| {
+        settings.write_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let _stalled = stalled(&world).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), world.stop()).await;
+    assert_eq!(stopped.expect("nobody is waited for"), STOPPED_WELL);
+}
+
+async fn a_stop_loses_none_of_many_uses(store: Kind) {
+    let mut world = World::with(store, |settings| {
+        settings.use_flush_interval = Duration::from_millis(1);
+    })
+    .await;
+    let (ada, admin) = (world.user("ada"), world.admin().await);
+    let create = |number: usize| {
+        let ada = ada.clone();
+        async move { ada.create_key(&number.to_string(), &[]).await.text }
+    };
+    let texts: Vec<_> = stream::iter((0..1100).map(create))
+        .buffered(8)
+        .collect()
+        .await;
+    // All of them wait at once: while the database takes no changes, none is written.
+    world.database_suffers(Fault::ReadOnly);
+    for texts in texts.chunks(1000) {
+        let questions: Vec<_> = texts.iter().map(|text| json!({"key": text})).collect();
+        let answer = admin
+            .post("/api/verify/batch", json!({"requests": questions}))
+            .await
+            .ok();
+        for decision in answer["results"].as_array().unwrap() {
+            assert_eq!(decision["code"], "VALID");
+        }
+    }
+    world.database_suffers(Fault::None);
+    // The flusher, which wakes every millisecond, is interrupted at whatever it is doing.
+    assert_eq!(world.stop().await, STOPPED_WELL);
+    let used_at = world.clock.now();
+    let reopened = world.reopen().await;
+    for text in &texts {
+        let digest = Digest::of(text);
+        let found = reopened.find_key_by_digest(&digest).await.unwrap().unwrap();
+        assert_eq!(found.key.last_used_at, Some(used_at));
+    }
+    reopened.close().await;
+}
+
+async fn a_part_that_ends_by_itself_is_told(store: Kind) {
+    let mut world = World::with(store, |settings| {
+        settings.use_flush_interval = Duration::from_millis(5);
+    })
+    .await;
+    let mut server = world.take_server();
+    assert_eq!(server.failed().now_or_never(), None);
+    // A request that panics ends alone; the task that writes the last uses has nobody to answer.
+    world.database_suffers(Fault::Panic);
+    let failed = tokio::time::timeout(Duration::from_secs(10), server.failed());
+    failed.await.expect("it is told");
 }

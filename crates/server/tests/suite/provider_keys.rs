@@ -21,6 +21,7 @@ on_both_stores![
     keys_are_kept_when_the_provider_goes_down,
     a_document_that_is_none_changes_nothing,
     keys_that_cannot_sign_are_passed_over,
+    those_who_wait_for_a_provider_that_hangs_are_told_at_once,
 ];
 
 /// A server that takes tokens of these keys alone.
@@ -220,4 +221,29 @@ async fn keys_that_cannot_sign_are_passed_over(store: Kind) {
     ]);
     assert_eq!(status(&world, &key.token("ada")).await, 200);
     assert_eq!(status(&world, &other.token("ada")).await, 401);
+}
+
+async fn those_who_wait_for_a_provider_that_hangs_are_told_at_once(store: Kind) {
+    let key = SigningKey::ec("key");
+    let provider = Provider::publishing(&[&key]).await;
+    let url = provider.url();
+    let world = World::with(store, |settings| {
+        settings.jwt.jwks_url = Some(url);
+        settings.fetch_timeout = Duration::from_secs(1);
+    })
+    .await;
+    provider.hold();
+    let clients = (0..10).map(|number| {
+        let unknown = SigningKey::ec(&format!("key-{number}"));
+        let client = bearer(&world, &unknown.token("ada"));
+        tokio::spawn(async move { client.get("/api/keyspaces").await })
+    });
+    let clients: Vec<_> = clients.collect();
+    eventually(async || (provider.fetches() == 1).then_some(())).await;
+    // The fetch takes longer than the pause between two of them: none of those who waited begins another.
+    world.clock.advance(Duration::from_secs(30));
+    for client in clients {
+        client.await.unwrap().refused(503, "unavailable");
+    }
+    assert_eq!(provider.fetches(), 1);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// How long an answer may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,22 @@ impl Connection {
             .await
             .expect("the server listens");
         Self(stream)
+    }
+
+    /// A client that keeps little of what it does not read.
+    pub(crate) async fn with_little_room(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(address).await.expect("the server listens");
+        Self(stream)
+    }
+
+    /// Waits until something came, and reads none of it.
+    pub(crate) async fn something_came(&mut self) {
+        let mut byte = [0];
+        let came = tokio::time::timeout(PATIENCE, self.0.peek(&mut byte));
+        let count = came.await.expect("the server answers in time").unwrap();
+        assert_eq!(count, 1);
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
