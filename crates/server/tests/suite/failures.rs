@@ -118,6 +118,12 @@ async fn what_is_no_bad_credential_does_not_count(store: Kind) {
             .get("/api/users")
             .await
             .refused(401, "missing_credentials");
+        world
+            .anonymous()
+            .with("authorization", "Basic YTpi")
+            .get("/api/users")
+            .await
+            .refused(401, "missing_credentials");
         ada.get("/api/users")
             .await
             .refused(403, "service_key_required");

@@ -15,6 +15,8 @@ on_both_stores![
     a_jwt_is_refused_where_only_service_keys_may,
     a_bad_jwt_is_told_so_before_it_is_told_that_it_is_the_wrong_kind,
     what_is_not_in_the_document_is_for_everybody,
+    a_jwt_with_another_users_name_is_a_conflict_everywhere,
+    a_credential_of_another_scheme_is_none_of_ours,
 ];
 
 /// A request that gets as far as the authority of the route, if it gets in nowhere else.
@@ -243,5 +245,30 @@ async fn what_is_not_in_the_document_is_for_everybody(store: Kind) {
         "/api/users/",
     ] {
         anonymous.get(path).await.refused(404, "not_found");
+    }
+}
+
+async fn a_jwt_with_another_users_name_is_a_conflict_everywhere(store: Kind) {
+    let world = World::on(store).await;
+    let client = world.user("ada").acting_for("eve");
+    for route in guarded() {
+        let answer = call(&client, &route).await;
+        let problem = answer.refused(400, "conflicting_credentials");
+        let detail = "a JWT acts for its own user: leave out Keywright-User";
+        assert_eq!(problem["detail"], detail, "{route:?}");
+    }
+}
+
+async fn a_credential_of_another_scheme_is_none_of_ours(store: Kind) {
+    let world = World::on(store).await;
+    let client = world.anonymous().with("authorization", "Basic YTpi");
+    for route in guarded() {
+        let answer = call(&client, &route).await;
+        answer.refused(401, "missing_credentials");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some("Bearer"),
+            "{route:?}"
+        );
     }
 }

@@ -26,6 +26,7 @@ on_both_stores![
     a_key_that_a_token_brings_along_is_ignored,
     a_key_of_one_kind_signs_no_token_of_another,
     where_only_public_keys_are_configured_no_secret_is,
+    a_subject_that_a_header_would_change_is_refused,
 ];
 
 /// What the server says of a token.
@@ -433,4 +434,18 @@ async fn where_only_public_keys_are_configured_no_secret_is(store: Kind) {
         told(&world, &empty).await,
         refused("its algorithm is not taken here")
     );
+}
+
+async fn a_subject_that_a_header_would_change_is_refused(store: Kind) {
+    let world = World::on(store).await;
+    for sub in [" ada", "ada ", "ada\t", "\u{a0}ada", "a\nb", "a\u{7f}b"] {
+        let found = told(&world, &Token::of(sub).signed()).await;
+        assert_eq!(
+            found,
+            refused(
+                "its sub is no id of a user: 1 to 255 characters, none a control character, no white space at either end",
+            ),
+            "{sub:?}"
+        );
+    }
 }
