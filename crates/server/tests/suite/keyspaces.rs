@@ -23,6 +23,8 @@ on_both_stores![
     a_keyspace_that_is_not_there_is_not_found,
     two_keyspaces_of_one_name_are_not_made_at_once,
     a_self_service_keyspace_lets_users_make_keys,
+    self_service_cannot_be_cleared,
+    a_key_in_a_description_is_refused_and_not_echoed,
 ];
 
 async fn two_keyspaces_are_built_in(store: Kind) {
@@ -448,4 +450,46 @@ async fn a_self_service_keyspace_lets_users_make_keys(store: Kind) {
         problem.refused(422, "validation_failed")["errors"],
         json!([{"pointer": "/permissions/0", "detail": detail}])
     );
+}
+
+async fn self_service_cannot_be_cleared(store: Kind) {
+    let world = World::on(store).await;
+    let admin = world.admin().await;
+    let path = "/api/keyspaces/default";
+    let before = admin.get(path).await.ok();
+    let cleared = json!({"self_service": null, "description": "new"});
+    let problem = admin
+        .patch(path, cleared)
+        .await
+        .refused(422, "validation_failed");
+    let detail = "cannot be cleared: it is true or false";
+    assert_eq!(
+        problem["errors"],
+        json!([{"pointer": "/self_service", "detail": detail}])
+    );
+    assert_eq!(admin.get(path).await.ok(), before);
+}
+
+async fn a_key_in_a_description_is_refused_and_not_echoed(store: Kind) {
+    let world = World::on(store).await;
+    let (_, text) = world.service_key(&ALL_OPERATIONS).await;
+    let admin = world.admin().await;
+    let described = json!({"permissions": [{"name": "read", "description": text}]});
+    let mut wanted = described.clone();
+    wanted["name"] = "live".into();
+    wanted["prefix"] = "live_".into();
+    wanted["description"] = text.clone().into();
+    let made = admin.post("/api/keyspaces", wanted).await;
+    let path = "/api/keyspaces/default";
+    let of_keyspace = admin.patch(path, json!({"description": text})).await;
+    let of_permission = admin.patch(path, described).await;
+    for (answer, expected) in [
+        (made, &["/description", "/permissions/0/description"][..]),
+        (of_keyspace, &["/description"]),
+        (of_permission, &["/permissions/0/description"]),
+    ] {
+        assert!(!answer.body.contains(&text), "{}", answer.body);
+        let problem = answer.refused(422, "validation_failed");
+        assert_eq!(pointers(&problem), expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{CreatedKey, Kind, World, on_both_stores, pointers};
@@ -34,6 +35,11 @@ on_both_stores![
     unknown_and_repeated_permissions_are_told_with_those_that_exist,
     an_expiry_must_lie_in_the_future,
     an_unknown_keyspace_is_refused_before_anything_is_made,
+    metadata_has_32_levels,
+    numbers_in_metadata_come_back_exactly,
+    a_key_in_a_name_or_description_is_refused_and_not_echoed,
+    a_revoked_key_is_told_as_revoked_whatever_else_is_wrong,
+    times_are_those_of_rfc_3339,
 ];
 
 const NO_SUCH_KEY: &str = "/api/api-keys/00000000-0000-7000-8000-000000000000";
@@ -620,4 +626,135 @@ async fn an_unknown_keyspace_is_refused_before_anything_is_made(store: Kind) {
         problem["errors"],
         json!([{"pointer": "/keyspace", "detail": detail}])
     );
+}
+
+async fn metadata_has_32_levels(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let wanted = |levels| json!({"name": "a", "permissions": [], "metadata": nested(levels)});
+    let key = ada.create(wanted(32)).await;
+    assert_eq!(ada.get(&key.path()).await.ok()["metadata"], nested(32));
+    let listed = |levels: usize| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    for answer in [
+        ada.post("/api/api-keys", wanted(33)).await,
+        ada.patch(&key.path(), json!({"metadata": nested(33)}))
+            .await,
+        ada.patch(&key.path(), json!({"metadata": {"a": listed(32)}}))
+            .await,
+    ] {
+        let problem = answer.refused(422, "validation_failed");
+        let detail = "may have 32 levels of objects and lists within each other";
+        assert_eq!(
+            problem["errors"],
+            json!([{"pointer": "/metadata", "detail": detail}])
+        );
+    }
+}
+
+async fn numbers_in_metadata_come_back_exactly(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let numbers =
+        r#"{"a":5.691075034743235e-08,"b":18446744073709551615,"c":-9223372036854775808,"d":0.1}"#;
+    let metadata: Value = serde_json::from_str(numbers).unwrap();
+    let body = format!(r#"{{"name": "a", "permissions": [], "metadata": {numbers}}}"#);
+    let answer = ada
+        .send(Method::POST, "/api/api-keys", Some(body.into()))
+        .await;
+    let created = answer.ok();
+    let path = format!(
+        "/api/api-keys/{}",
+        created["api_key"]["id"].as_str().unwrap()
+    );
+    let shown = ada.get(&path).await;
+    let question = json!({"key": created["plain_text_key"]});
+    let verified = world.admin().await.post("/api/verify", question).await;
+    assert_eq!(created["api_key"]["metadata"], metadata);
+    assert_eq!(shown.ok()["metadata"], metadata);
+    assert_eq!(verified.ok()["metadata"], metadata);
+    for body in [answer.body, shown.body, verified.body] {
+        for number in ["5.691075034743235e-8", "18446744073709551615"] {
+            assert!(body.contains(number), "{number} in {body}");
+        }
+    }
+}
+
+async fn a_key_in_a_name_or_description_is_refused_and_not_echoed(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let key = ada.create_key("a", &[]).await;
+    let detail = "must not hold the text of a key: a key is shown once and stored nowhere";
+    for secret in [key.text.clone(), format!("robot's: {}.", &key.text[5..])] {
+        for field in ["name", "description"] {
+            let mut wanted = json!({"name": "a", "permissions": []});
+            wanted[field] = secret.clone().into();
+            for answer in [
+                ada.post("/api/api-keys", wanted).await,
+                ada.patch(&key.path(), json!({field: secret})).await,
+            ] {
+                assert!(!answer.body.contains(&key.text[5..]), "{}", answer.body);
+                let problem = answer.refused(422, "validation_failed");
+                assert_eq!(
+                    problem["errors"],
+                    json!([{"pointer": format!("/{field}"), "detail": detail}])
+                );
+            }
+        }
+    }
+}
+
+async fn a_revoked_key_is_told_as_revoked_whatever_else_is_wrong(store: Kind) {
+    let world = World::on(store).await;
+    let (ada, admin) = (world.user("ada"), world.admin().await);
+    let key = ada.create_key("a", &[]).await;
+    let path = key.path();
+    let permissions = format!("{path}/permissions");
+    ada.delete(&path).await.ok();
+    let unknown = json!({"permissions": ["NOPE"]});
+    let past = json!({"name": "", "expires_at": "2020-01-01T00:00:00Z"});
+    for client in [&ada, &admin] {
+        for answer in [
+            client.put(&permissions, unknown.clone()).await,
+            client.patch(&path, past.clone()).await,
+        ] {
+            answer.refused(409, "key_revoked");
+        }
+    }
+    admin
+        .patch("/api/keyspaces/default", json!({"self_service": false}))
+        .await
+        .ok();
+    for answer in [
+        ada.put(&permissions, json!({"permissions": []})).await,
+        ada.patch(&path, json!({"metadata": {}})).await,
+    ] {
+        answer.refused(409, "key_revoked");
+    }
+    // Whoever may not see it is not told even that.
+    let eve = world.user("eve");
+    eve.put(&permissions, unknown)
+        .await
+        .refused(404, "not_found");
+    eve.patch(&path, past).await.refused(404, "not_found");
+    assert_eq!(ada.delete(&path).await.ok()["status"], "REVOKED");
+}
+
+async fn times_are_those_of_rfc_3339(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let expiring = |at: &str| json!({"name": "a", "permissions": [], "expires_at": at});
+    let latest = ada.create(expiring("9999-12-31T23:59:59Z")).await;
+    assert_eq!(latest.key["expires_at"], "9999-12-31T23:59:59.000000Z");
+    assert_eq!(ada.get(&latest.path()).await.ok(), latest.key);
+    for other in [
+        "20300101T000000Z",
+        "2030-W01-1T00:00:00Z",
+        "+012030-01-01T00:00:00Z",
+        "2030-01-01T00:00Z",
+    ] {
+        let answer = ada.post("/api/api-keys", expiring(other)).await;
+        let problem = answer.refused(422, "validation_failed");
+        assert_eq!(pointers(&problem), ["/expires_at"], "{other}");
+    }
 }
