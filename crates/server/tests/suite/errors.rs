@@ -35,6 +35,8 @@ on_both_stores![
     configured_origins_and_no_others_are_allowed,
     a_head_is_answered_like_a_get_without_a_body,
     the_document_is_served_and_shown,
+    a_body_that_is_announced_as_too_large_is_not_waited_for,
+    a_page_for_people_loads_and_sends_nothing_elsewhere,
 ];
 
 const TEXT_OF_DATABASE: [&str; 2] = ["relation", "10.1.2.3"];
@@ -751,4 +753,40 @@ async fn the_document_is_served_and_shown(store: Kind) {
         "the page needs nothing of other servers: {}",
         page.body
     );
+}
+
+async fn a_body_that_is_announced_as_too_large_is_not_waited_for(store: Kind) {
+    let world = World::on(store).await;
+    let (_, verifier) = world.service_key(&["keys:verify"]).await;
+    for (path, limit, credential) in [
+        ("/api/api-keys", 64 * 1024, Token::of("ada").signed()),
+        ("/api/verify/batch", 1024 * 1024, verifier),
+    ] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut connection = world.connect().await;
+            connection.write(format!("POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {credential}\r\ncontent-type: application/json\r\n{expect}content-length: {}\r\n\r\n", limit + 1)).await;
+            // No 100 (Continue) comes before it.
+            let answer = connection.answer().await;
+            assert_eq!((answer.status, &*answer.code()), (413, "payload_too_large"));
+            assert_eq!(connection.until_closed().await, b"");
+        }
+    }
+}
+
+async fn a_page_for_people_loads_and_sends_nothing_elsewhere(store: Kind) {
+    let world = World::on(store).await;
+    for path in ["/docs/", "/docs/swagger-ui-bundle.js"] {
+        let page = world.anonymous().get(path).await;
+        let policy = page.header("content-security-policy").unwrap();
+        let rules: Vec<_> = policy.split("; ").collect();
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "connect-src 'self'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(rules.contains(&rule), "{rule} in {policy}");
+        }
+    }
 }

@@ -29,6 +29,7 @@ on_both_stores![
     every_refused_question_of_a_batch_is_told,
     a_batch_may_have_a_mebibyte,
     keys_that_share_their_prefix_all_verify,
+    of_many_refused_questions_twenty_are_told,
 ];
 
 async fn verifier(world: &World) -> Client {
@@ -602,5 +603,19 @@ async fn keys_that_share_their_prefix_all_verify(store: Kind) {
             admin.verify(json!({"key": key.text})).await,
             found("VALID", key)
         );
+    }
+}
+
+async fn of_many_refused_questions_twenty_are_told(store: Kind) {
+    let world = World::on(store).await;
+    let verifier = verifier(&world).await;
+    let nuls =
+        json!({"requests": vec![json!({"key": "a", "permissions": vec!["\u{0}"; 100]}); 1000]});
+    assert!(nuls.to_string().len() < 1024 * 1024);
+    let long = json!({"requests": vec![json!({"key": "x".repeat(513)}); 1000]});
+    for batch in [nuls, long] {
+        let answer = verifier.post("/api/verify/batch", batch).await;
+        let problem = answer.refused(422, "validation_failed");
+        assert_eq!(pointers(&problem).len(), 20);
     }
 }

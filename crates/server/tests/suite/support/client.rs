@@ -246,6 +246,12 @@ impl Answer {
             .header("x-request-id")
             .unwrap_or_else(|| panic!("{}", what()));
         assert!(!request_id.is_empty(), "{}", what());
+        assert_eq!(
+            self.header("x-content-type-options"),
+            Some("nosniff"),
+            "{}",
+            what()
+        );
         if self.status < 400 {
             assert_documented(method.as_str(), path, self.status, None);
             return;
