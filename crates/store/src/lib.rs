@@ -10,6 +10,8 @@ mod failure;
 pub mod postgres;
 mod query;
 pub mod sqlite;
+#[cfg(test)]
+mod standing;
 
 use async_trait::async_trait;
 use keywright_core::audit::{Attribution, AuditEntry};

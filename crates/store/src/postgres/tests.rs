@@ -1,32 +1,13 @@
 //! How transactions begin, end and are begun again.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use keywright_core::ambient::{Clock, Entropy, EntropyError};
 use keywright_core::timestamp::Timestamp;
 use keywright_testkit::fresh_database;
 
 use super::statements::Made;
 use super::*;
-
-struct Standing;
-
-impl Clock for Standing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1)
-    }
-    fn uptime(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-impl Entropy for Standing {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        buffer.fill(7);
-        Ok(())
-    }
-}
+use crate::standing::Standing;
 
 async fn connect(url: &str) -> PostgresStore {
     PostgresStore::connect(

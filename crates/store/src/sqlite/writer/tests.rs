@@ -2,34 +2,15 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use keywright_core::ambient::{Clock, Entropy, EntropyError};
 use keywright_core::identifier::UserId;
 use keywright_core::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::sqlite::{Options, SqliteStore};
+use crate::standing::Standing;
 use crate::{Store, User};
-
-struct Standing;
-
-impl Clock for Standing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1)
-    }
-    fn uptime(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-impl Entropy for Standing {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        buffer.fill(7);
-        Ok(())
-    }
-}
 
 async fn open(folder: &Path) -> SqliteStore {
     let path = folder.join("keywright.db");
