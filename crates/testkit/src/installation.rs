@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// The account that owns PostgreSQL on every distribution that packages it.
 const ACCOUNT: &str = "postgres";
@@ -75,6 +76,21 @@ impl Installation {
         }
         command
     }
+}
+
+/// The program psql itself: what is on Debian's PATH is a script that looks for it first, which takes longer than
+/// what it then does.
+pub(crate) fn psql() -> &'static Path {
+    static PSQL: OnceLock<PathBuf> = OnceLock::new();
+
+    PSQL.get_or_init(|| {
+        from_pg_config()
+            .into_iter()
+            .chain(from_debian_layout())
+            .map(|programs| programs.join("psql"))
+            .find(|program| program.exists())
+            .unwrap_or_else(|| PathBuf::from("psql"))
+    })
 }
 
 /// The output of a program that must have succeeded.

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use crate::guardian::Guardian;
-use crate::installation::{Installation, finish};
+use crate::installation::{Installation, finish, psql};
 
 /// Below the range from which Linux takes the ports of outgoing connections:
 /// a port there could be lost to a stranger while the server is stopped, or
@@ -435,7 +435,7 @@ pub(crate) fn create_database(admin_url: &str) -> (String, String) {
 
 /// Runs one statement through psql; `Err` holds what psql said.
 pub(crate) fn execute(url: &str, statement: &str) -> Result<(), String> {
-    let output = Command::new("psql")
+    let output = Command::new(psql())
         .args([
             "--no-psqlrc",
             "--quiet",
