@@ -129,8 +129,8 @@ pub fn may_see(caller: &Caller, record: &KeyRecord) -> Result<(), Refusal> {
 
 /// What `edit` by `caller` makes of a key.
 ///
-/// `another_writer` tells whether some other service key that is ACTIVE and not expired holds `keys:write`; it
-/// matters only where the key is a service key.
+/// `another_writer` tells whether some other service key that is ACTIVE and lasts at least as long as this one holds
+/// `keys:write`; it matters only where the key is a service key.
 ///
 /// # Errors
 /// [`Refusal`], the first that holds: not found, then what the key's state forbids, then what the caller may not do.

@@ -102,7 +102,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         }
         Refusal::LastServiceKey => Problem::new(
             ErrorCode::LastServiceKey,
-            "this is the last active service key that holds keys:write: make another one first",
+            "no active service key that holds keys:write for as long would be left: make another one first",
         ),
     }
 }

@@ -421,7 +421,7 @@ async fn the_last_writer_cannot_be_suspended_or_revoked(store: Kind) {
     // Others there are, but they cannot write keys.
     service(&world, &["keys:read", "users:write"]).await;
     let detail =
-        "this is the last active service key that holds keys:write: make another one first";
+        "no active service key that holds keys:write for as long would be left: make another one first";
     for answer in [
         writer.act(&format!("{path}/suspend")).await,
         writer.delete(&path).await,

@@ -13,9 +13,11 @@ use crate::{KeyEdited, KeySelector};
 
 statements! {
     LOCK = concat!("SELECT id FROM api_keys WHERE id = $1", for_update!());
-    // Another service key that can write keys now. All service keys have the one reserved owner.
+    // Another service key that can write keys now, and for at least as long as the one in question could: one that
+    // expires sooner would leave nobody in the end. All service keys have the one reserved owner.
     ANOTHER_WRITER = "SELECT 1 FROM api_keys WHERE user_id = $1 AND id <> $2 AND status = 'ACTIVE' \
-         AND (expires_at IS NULL OR expires_at > $3) AND (grants & $4) <> 0 LIMIT 1";
+         AND (expires_at IS NULL OR (expires_at > $3 AND expires_at >= CAST($5 AS BIGINT))) \
+         AND (grants & $4) <> 0 LIMIT 1";
     // Whatever went wrong before this line, REVOKED stays REVOKED. Use is noted elsewhere and left alone.
     UPDATE = "UPDATE api_keys SET name = $2, description = $3, status = $4, grants = $5, updated_at = $6, \
          expires_at = $7, suspended_at = $8, revoked_at = $9, metadata = $10 WHERE id = $1 AND status <> 'REVOKED'";
@@ -82,22 +84,23 @@ impl EditKey {
         let Some(record) = keys::find(connection, KeySelector::Id(id)).await? else {
             return Ok(None);
         };
-        let another_writer =
-            record.keyspace.is_service() && another_writer(connection, id, self.by.at).await?;
+        let another_writer = record.keyspace.is_service()
+            && another_writer(connection, &record.key, self.by.at).await?;
         Ok(Some((record, another_writer)))
     }
 }
 
 async fn another_writer(
     connection: &mut Connection,
-    than: KeyId,
+    than: &ApiKey,
     now: Timestamp,
 ) -> Result<bool, Failure> {
     let found = query(ANOTHER_WRITER)
         .bind("")
-        .bind(than.0)
+        .bind(than.id.0)
         .bind(now.as_micros())
         .bind(Operation::KeysWrite.grant().0.cast_signed())
+        .bind(than.expires_at.map(Timestamp::as_micros))
         .fetch_optional(connection)
         .await?;
     Ok(found.is_some())

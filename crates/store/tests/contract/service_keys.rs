@@ -1,5 +1,7 @@
 //! Service keys: the first one, and the last one that can write keys.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use keywright_core::audit::Action;
 use keywright_core::authority::{DetailsEdit, KeyEdit, Refusal};
@@ -18,6 +20,7 @@ contract! {
     of_the_last_two_writers_revoked_at_once_one_stays,
     of_many_writers_ended_in_every_way_at_once_one_stays,
     a_writer_that_is_suspended_expired_or_of_a_user_does_not_count,
+    a_writer_that_ends_sooner_does_not_count,
     a_service_key_that_cannot_write_keys_is_revoked_freely,
 }
 
@@ -163,6 +166,32 @@ async fn a_writer_that_is_suspended_expired_or_of_a_user_does_not_count(world: W
         world.transition(&last, Transition::Revoke).await,
         KeyEdited::Done(_)
     ));
+}
+
+async fn a_writer_that_ends_sooner_does_not_count(world: World) {
+    let day = |number: u64| {
+        world
+            .now()
+            .saturating_add(Duration::from_hours(24 * number))
+    };
+    let lasting = |days: Option<u64>| {
+        let mut draft = world.draft_of_service_key(WRITER);
+        draft.key.expires_at = days.map(day);
+        world.create(draft)
+    };
+    let (soon, later, never) = (
+        lasting(Some(1)).await,
+        lasting(Some(2)).await,
+        lasting(None).await,
+    );
+    let refused = KeyEdited::Refused(Refusal::LastServiceKey);
+    assert_eq!(world.transition(&never, Transition::Revoke).await, refused);
+    for ended in [later, soon] {
+        assert!(matches!(
+            world.transition(&ended, Transition::Revoke).await,
+            KeyEdited::Done(_)
+        ));
+    }
 }
 
 async fn a_service_key_that_cannot_write_keys_is_revoked_freely(world: World) {
