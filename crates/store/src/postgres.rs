@@ -84,7 +84,8 @@ const TRIES: u32 = 5;
 /// How a PostgreSQL database is used.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many connections there are at most. A quarter of them, and at least one, may read lists at once.
+    /// How many connections there are at most. A quarter of them may read lists at once and half of
+    /// them may be in changes, each at least one: whatever those wait for, verification finds one.
     pub max_connections: u32,
     /// How long to wait for a connection, a new one included.
     pub patience: Duration,
@@ -119,6 +120,10 @@ pub struct PostgresStore {
 #[derive(Clone)]
 struct Primary {
     pool: PgPool,
+    /// How many changes may still begin.
+    changes: Arc<Semaphore>,
+    /// How long a change waits for one of them to end.
+    wait: Duration,
     /// How long one transaction may take before nobody waits for it any longer.
     patience: Duration,
 }
@@ -151,12 +156,14 @@ impl PostgresStore {
         Ok(Self {
             primary: Primary {
                 pool,
+                changes: Arc::new(Semaphore::new(part_of(options.max_connections, 2))),
+                wait: options.patience,
                 patience: 2 * patience,
             },
             clock,
             entropy,
             patience,
-            lists: Semaphore::new(lists_of(options.max_connections)),
+            lists: Semaphore::new(part_of(options.max_connections, 4)),
             wait: options.patience,
         })
     }
@@ -183,10 +190,7 @@ impl PostgresStore {
 
     /// A connection for a list, with a share that is held as long as it is.
     async fn read_list(&self) -> Result<(SemaphorePermit<'_>, PoolConnection<Db>), StoreError> {
-        let share = tokio::time::timeout(self.wait, self.lists.acquire()).await;
-        let share = share
-            .map_err(|_| StoreError::Unavailable("too many lists are being read".to_owned()))?
-            .map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))?;
+        let share = share_of(&self.lists, self.wait, "too many lists are being read").await?;
         Ok((share, self.read().await?))
     }
 
@@ -233,9 +237,21 @@ impl PostgresStore {
     }
 }
 
-/// How many of so many connections may read lists at once.
-fn lists_of(connections: u32) -> usize {
-    usize::try_from(connections / 4)
+/// A share of the connections, for as long as it is held.
+async fn share_of<'a>(
+    shares: &'a Semaphore,
+    wait: Duration,
+    too_many: &str,
+) -> Result<SemaphorePermit<'a>, StoreError> {
+    let share = tokio::time::timeout(wait, shares.acquire()).await;
+    share
+        .map_err(|_| StoreError::Unavailable(too_many.to_owned()))?
+        .map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))
+}
+
+/// One part of so many connections, at least one of them.
+fn part_of(connections: u32, parts: u32) -> usize {
+    usize::try_from(connections / parts)
         .unwrap_or(usize::MAX)
         .clamp(1, Semaphore::MAX_PERMITS)
 }
@@ -246,6 +262,7 @@ impl Primary {
         change: &C,
         nonce: &[u8; 16],
     ) -> Result<C::Outcome, StoreError> {
+        let _share = share_of(&self.changes, self.wait, "too many changes are waiting").await?;
         let mut connection = self
             .pool
             .acquire()

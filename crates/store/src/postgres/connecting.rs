@@ -40,14 +40,18 @@ pub(super) async fn connect(
     address: &PgConnectOptions,
     patience: Duration,
 ) -> Result<PgConnection, OpenError> {
-    let connected = tokio::time::timeout(patience, PgConnection::connect_with(address)).await;
-    let mut connection = connected
-        .map_err(|_| timed_out())?
-        .map_err(|error| meaning(error.into()))?;
-    let standby: bool = sqlx::query_scalar(IS_STANDBY)
-        .fetch_one(&mut connection)
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(address).await?;
+        // A server that froze lets one in and then says nothing more.
+        let standby: bool = sqlx::query_scalar(IS_STANDBY)
+            .fetch_one(&mut connection)
+            .await?;
+        Ok((connection, standby))
+    };
+    let (connection, standby) = tokio::time::timeout(patience, connecting)
         .await
-        .map_err(|error| meaning(error.into()))?;
+        .map_err(|_| timed_out())?
+        .map_err(|error: sqlx::Error| meaning(error.into()))?;
     if standby {
         return Err(OpenError::Store(StoreError::NotWritable(
             "the server is a standby: name the primary".to_owned(),

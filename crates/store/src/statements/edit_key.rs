@@ -8,7 +8,7 @@ use keywright_core::keyspace::Operation;
 use keywright_core::text::Description;
 use keywright_core::timestamp::Timestamp;
 
-use super::{Change, Connection, Failure, Invalidated, Made, keys, query, users};
+use super::{Change, Connection, Failure, Invalidated, Made, keys, keyspaces, query, users};
 use crate::{KeyEdited, KeySelector};
 
 statements! {
@@ -71,6 +71,10 @@ impl EditKey {
             return Ok(None);
         };
         let id = found.key.id;
+        if let Caller::User(_) = self.caller {
+            // What a user may change hangs on the keyspace, which stays as it is until this is done.
+            keyspaces::find_and_hold(connection, &found.key.keyspace).await?;
+        }
         if found.keyspace.is_service() {
             // Two that end the last two writers would otherwise each see the other one still there. Users are
             // locked before keys.

@@ -136,6 +136,49 @@ async fn a_change_that_waits_too_long_for_a_lock_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_wait_leave_connections_to_verification() {
+    let world = World::on_postgres().await;
+    let record = world.key("alice").await;
+    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut holding = outside.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM cluster FOR UPDATE")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let mut stuck = Vec::new();
+    for _ in 0..30 {
+        stuck.push(world.key("bob").await);
+    }
+    let suspending = join_all(
+        stuck
+            .iter()
+            .map(|key| world.transition(key, Transition::Suspend)),
+    );
+    let verifying = async {
+        // As many as may are in the database, and wait there.
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+             AND datname = current_database()";
+        let mut watching = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+        while sqlx::query_scalar::<_, i64>(waiting)
+            .fetch_one(&mut watching)
+            .await
+            .unwrap()
+            < 5
+        {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.look_up(&record).await, record);
+        holding.rollback().await.unwrap();
+    };
+    let (suspended, ()) = tokio::join!(suspending, verifying);
+    assert!(
+        suspended
+            .into_iter()
+            .all(|answer| matches!(answer, KeyEdited::Done(_)))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_gets_no_connection_in_time_is_told_so() {
     let world = World::on_postgres().await;
     let options = Options {
