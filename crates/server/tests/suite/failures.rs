@@ -147,7 +147,7 @@ async fn every_kind_of_bad_credential_counts(store: Kind) {
         anonymous.bearer(&revoked.text),
         world.holder(""),
     ];
-    for _ in 0..20 {
+    for _ in 0..25 {
         for client in &bad {
             client
                 .get("/api/keyspaces")
