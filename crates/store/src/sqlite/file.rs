@@ -128,8 +128,8 @@ mod tests {
             [there.to_owned(), there.join("a"), there.join("a/b")]
         );
         for folder in [&made, &there.join("a/b"), &there.join("a")] {
-            let mode = folder.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+            let permissions = folder.metadata().unwrap().permissions().mode();
+            assert_eq!(permissions & 0o777, 0o700, "{}", folder.display());
         }
         assert!(synced_by_making(&made).is_empty());
     }

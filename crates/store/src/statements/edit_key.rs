@@ -2,7 +2,7 @@
 
 use keywright_core::audit::{Attribution, difference, snapshot_of_key};
 use keywright_core::authority::{self, Caller, Edited, KeyEdit, Refusal};
-use keywright_core::identifier::{KeyId, UserId};
+use keywright_core::identifier::UserId;
 use keywright_core::key::{ApiKey, KeyRecord};
 use keywright_core::keyspace::Operation;
 use keywright_core::text::Description;
