@@ -420,8 +420,7 @@ async fn the_last_writer_cannot_be_suspended_or_revoked(store: Kind) {
     let (path, writer, _) = service(&world, &["keys:write"]).await;
     // Others there are, but they cannot write keys.
     service(&world, &["keys:read", "users:write"]).await;
-    let detail =
-        "no active service key that holds keys:write for as long would be left: make another one first";
+    let detail = "no active service key that holds keys:write for as long would be left: make another one first";
     for answer in [
         writer.act(&format!("{path}/suspend")).await,
         writer.delete(&path).await,
