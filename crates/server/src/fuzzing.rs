@@ -13,6 +13,7 @@ use keywright_store::{Position, UserPosition};
 use crate::extract::parse_json;
 use crate::jwt::JwtVerifier;
 use crate::paging::Cursor;
+use crate::problem::Problem;
 use crate::settings::JwtSettings;
 
 struct Standing;
@@ -53,17 +54,18 @@ pub fn cursors(text: &str) -> [Option<String>; 2] {
     ]
 }
 
-/// With which status each body refuses these bytes.
-pub fn bodies(data: &[u8]) -> [Option<u16>; 7] {
-    let status =
-        |refused: Option<crate::problem::Problem>| refused.map(|problem| problem.status().as_u16());
+/// With which status, and in which words, each body refuses these bytes.
+pub fn bodies(data: &[u8]) -> [Option<(u16, String)>; 7] {
+    let answer = |refused: Option<Problem>| {
+        refused.map(|problem| (problem.status().as_u16(), format!("{problem:?}")))
+    };
     [
-        status(parse_json::<CreateKey>(data).err()),
-        status(parse_json::<PatchKey>(data).err()),
-        status(parse_json::<ReplacePermissions>(data).err()),
-        status(parse_json::<VerifyKey>(data).err()),
-        status(parse_json::<VerifyBatch>(data).err()),
-        status(parse_json::<CreateKeyspace>(data).err()),
-        status(parse_json::<PatchKeyspace>(data).err()),
+        answer(parse_json::<CreateKey>(data).err()),
+        answer(parse_json::<PatchKey>(data).err()),
+        answer(parse_json::<ReplacePermissions>(data).err()),
+        answer(parse_json::<VerifyKey>(data).err()),
+        answer(parse_json::<VerifyBatch>(data).err()),
+        answer(parse_json::<CreateKeyspace>(data).err()),
+        answer(parse_json::<PatchKeyspace>(data).err()),
     ]
 }
