@@ -1,6 +1,8 @@
 //! Accepts connections, and bounds what one may cost.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -24,6 +27,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most that is read of a request's line and headers; [`crate::exchange`] answers smaller excesses in our words.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How long, and for how many bytes, a client that is still sending is listened to after it was answered.
+const LINGER: Duration = Duration::from_secs(2);
+const MAX_UNREAD: u64 = 8 * 1024 * 1024;
 
 /// How long to wait after the system refused to accept, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -112,22 +119,38 @@ async fn handle(
     let _ = stream.get_ref().set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request.map(Body::new))
+        // Boxed, so that the connection can be taken apart at its end.
+        Box::pin(router.clone().oneshot(request.map(Body::new)))
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    tokio::pin!(connection);
-    let outcome = tokio::select! {
-        outcome = &mut connection => outcome,
-        () = told(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut told = pin!(told(&mut stopping));
+    let mut stops = false;
+    let outcome = poll_fn(|context| {
+        if !stops && told.as_mut().poll(context).is_ready() {
+            stops = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
-    };
-    if let Err(error) = outcome {
-        tracing::trace!(%error, "connection ended");
+        connection.poll_without_shutdown(context)
+    })
+    .await;
+    match outcome {
+        Ok(()) if !stops => linger(connection.into_parts().io.into_inner()).await,
+        Ok(()) => {}
+        Err(error) => tracing::trace!(%error, "connection ended"),
     }
+}
+
+/// Lets a client that is still sending read the answer first (RFC 9112 §9.6): to close at once with something unread
+/// would reset the connection, and the reset may overtake the answer.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut unread = tokio::io::sink();
+    let mut rest = stream.take(MAX_UNREAD);
+    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut unread)).await;
 }

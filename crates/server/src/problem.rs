@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keywright_api::problem::{ErrorCode, FieldError};
@@ -30,6 +30,13 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// The connection is of no further use: what the client goes on sending is not read as a request.
+    pub(crate) fn closing(mut self) -> Self {
+        self.headers
+            .push((CONNECTION, HeaderValue::from_static("close")));
+        self
     }
 
     /// Refused fields, each with its place.

@@ -49,6 +49,7 @@ async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<
             ErrorCode::PayloadTooLarge,
             format!("the body of this request may have {limit} bytes"),
         )
+        .closing()
     };
     // Told before it is sent: what is announced as too large is not waited for.
     if request.body().size_hint().lower() > limit as u64 {
@@ -65,7 +66,8 @@ async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<
         Err(_) => Err(Problem::new(
             ErrorCode::RequestTimeout,
             "the body took too long to arrive",
-        )),
+        )
+        .closing()),
     }
 }
 
