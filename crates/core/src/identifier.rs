@@ -84,109 +84,75 @@ pub struct BadName {
     pub pattern: &'static str,
 }
 
-/// The name of a keyspace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyspaceName(String);
-display_inner!(KeyspaceName);
+/// A name that matches a pattern, kept as text.
+macro_rules! patterned_name {
+    ($(#[$documentation:meta])* $name:ident, $pattern:literal, $is_well_formed:expr) => {
+        $(#[$documentation])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+        display_inner!($name);
 
-impl KeyspaceName {
-    /// What a name must match.
-    pub const PATTERN: &str = "^[a-z][a-z0-9-]{0,31}$";
+        impl $name {
+            /// What it must match.
+            pub const PATTERN: &str = $pattern;
 
-    /// Takes a name that matches [`Self::PATTERN`].
-    ///
-    /// # Errors
-    /// [`BadName`] for any other.
-    pub fn new(name: impl Into<String>) -> Result<Self, BadName> {
-        let name = name.into();
-        let well_formed = matches!(name.as_bytes(), [b'a'..=b'z', rest @ ..]
-            if rest.len() <= 31 && rest.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')));
-        if well_formed {
-            Ok(Self(name))
-        } else {
-            Err(BadName {
-                pattern: Self::PATTERN,
-            })
+            /// Takes what matches [`Self::PATTERN`].
+            ///
+            /// # Errors
+            /// [`BadName`] for anything else.
+            pub fn new(name: impl Into<String>) -> Result<Self, BadName> {
+                let name = name.into();
+                if Self::is_well_formed(&name) {
+                    Ok(Self(name))
+                } else {
+                    Err(BadName { pattern: Self::PATTERN })
+                }
+            }
+
+            /// Whether a text matches [`Self::PATTERN`].
+            pub(crate) fn is_well_formed(name: &str) -> bool {
+                let is_well_formed: fn(&[u8]) -> bool = $is_well_formed;
+                is_well_formed(name.as_bytes())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+    };
 }
 
-/// The name of a permission; case counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PermissionName(String);
-display_inner!(PermissionName);
+patterned_name!(
+    /// The name of a keyspace.
+    KeyspaceName,
+    "^[a-z][a-z0-9-]{0,31}$",
+    |name| matches!(name, [b'a'..=b'z', rest @ ..]
+        if rest.len() <= 31 && rest.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')))
+);
 
-impl PermissionName {
-    /// What a name must match.
-    pub const PATTERN: &str = "^[A-Za-z][A-Za-z0-9_.:-]{0,63}$";
+patterned_name!(
+    /// The name of a permission; case counts.
+    PermissionName,
+    "^[A-Za-z][A-Za-z0-9_.:-]{0,63}$",
+    |name| matches!(name, [b'A'..=b'Z' | b'a'..=b'z', rest @ ..]
+        if rest.len() <= 63
+            && rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-')))
+);
 
-    /// Takes a name that matches [`Self::PATTERN`].
-    ///
-    /// # Errors
-    /// [`BadName`] for any other.
-    pub fn new(name: impl Into<String>) -> Result<Self, BadName> {
-        let name = name.into();
-        let well_formed = matches!(name.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', rest @ ..]
-            if rest.len() <= 63
-                && rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-')));
-        if well_formed {
-            Ok(Self(name))
-        } else {
-            Err(BadName {
-                pattern: Self::PATTERN,
-            })
-        }
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The visible beginning of every key of a keyspace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyPrefix(String);
-display_inner!(KeyPrefix);
+patterned_name!(
+    /// The visible beginning of every key of a keyspace: 2 to 16 characters.
+    KeyPrefix,
+    "^[a-z][a-z0-9_]{0,14}_$",
+    |prefix| matches!(prefix, [b'a'..=b'z', middle @ .., b'_']
+        if middle.len() <= 14 && middle.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')))
+);
 
 impl KeyPrefix {
-    /// What a prefix must match, its length of 2 to 16 characters included.
-    pub const PATTERN: &str = "^[a-z][a-z0-9_]{0,14}_$";
-
-    /// Takes a prefix that matches [`Self::PATTERN`].
-    ///
-    /// # Errors
-    /// [`BadName`] for any other.
-    pub fn new(prefix: impl Into<String>) -> Result<Self, BadName> {
-        let prefix = prefix.into();
-        if Self::is_well_formed(&prefix) {
-            Ok(Self(prefix))
-        } else {
-            Err(BadName {
-                pattern: Self::PATTERN,
-            })
-        }
-    }
-
-    pub(crate) fn is_well_formed(prefix: &str) -> bool {
-        matches!(prefix.as_bytes(), [b'a'..=b'z', middle @ .., b'_']
-            if middle.len() <= 14 && middle.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')))
-    }
-
     /// Whether a text could begin with both: one is the beginning of the other. No two keyspaces may have such
     /// prefixes.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0) || other.0.starts_with(&self.0)
-    }
-
-    /// The prefix as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
