@@ -203,12 +203,12 @@ impl Network {
             .map(|network| network.0)
             .collect();
         let clear_text_is_meant = !behind_proxy.is_empty() || options.insecure_http == Some(true);
-        if !listen.ip().is_loopback() && !clear_text_is_meant {
-            return Err(Failure::usage(format!(
-                "on {listen} keys and tokens would cross the network in clear text. Listen on a loopback address; or \
-                 name the TLS proxies in front with --behind-proxy CIDR,…; or, on a network that nobody else can read, \
-                 say --insecure-http"
-            )));
+        let metrics_listen = options.metrics_listen.map(SocketAddr::from);
+        if !clear_text_is_meant {
+            stays_on_this_machine("--listen", listen, "keys and tokens")?;
+            if let Some(metrics_listen) = metrics_listen {
+                stays_on_this_machine("--metrics-listen", metrics_listen, "metrics")?;
+            }
         }
         Ok(Self {
             listen,
@@ -219,9 +219,21 @@ impl Network {
                 .flatten()
                 .map(|origin| origin.0)
                 .collect(),
-            metrics_listen: options.metrics_listen.map(SocketAddr::from),
+            metrics_listen,
         })
     }
+}
+
+/// Refuses an address that others reach, where nobody said that clear text is meant.
+fn stays_on_this_machine(option: &str, address: SocketAddr, what: &str) -> Result<(), Failure> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "on {address} ({option}) {what} would cross the network in clear text. Listen on a loopback address; or name \
+         the TLS proxies in front with --behind-proxy CIDR,…; or, on a network that nobody else can read, say \
+         --insecure-http"
+    )))
 }
 
 /// Whether a URL names this machine.

@@ -92,6 +92,22 @@ fn clear_text_leaves_the_machine_only_on_purpose() {
 }
 
 #[test]
+fn metrics_leave_the_machine_only_on_purpose() {
+    let machine = Machine::bare();
+    let said = refused(&machine, &["--metrics-listen", "0.0.0.0:0"]);
+    assert!(
+        said.contains("--metrics-listen")
+            && said.contains("--behind-proxy")
+            && said.contains("--insecure-http"),
+        "{said}"
+    );
+    for meant in ["--insecure-http", "--behind-proxy=10.0.0.0/8"] {
+        listens(&machine, &["--metrics-listen", "0.0.0.0:1", meant]);
+    }
+    listens(&machine, &["--metrics-listen", "127.0.0.1:1"]);
+}
+
+#[test]
 fn nodes_on_postgres_must_be_told_which_tokens_are_good() {
     let mut machine = Machine::bare();
     machine.set("KEYWRIGHT_DATABASE", "postgres://u:hunter2@127.0.0.1:1/d");
