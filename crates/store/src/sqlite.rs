@@ -6,7 +6,7 @@ mod file;
 mod planner;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +93,15 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How many files a store holds open at most: the database and its log for each connection (readers, listers and
+    /// two for the writer, which opens a new one before it lets go of one that failed), the log's index, the lock.
+    #[must_use]
+    pub fn open_files(&self) -> u64 {
+        2 * (u64::from(self.readers) + u64::from(LISTERS) + 2) + 2
+    }
+}
+
 /// An embedded database, opened by this process and no other.
 pub struct SqliteStore {
     readers: SqlitePool,
@@ -142,12 +151,18 @@ impl SqliteStore {
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
+                // All are opened here and none is closed before the end: a process that has run out of open files
+                // meanwhile still reads.
+                .min_connections(connections)
+                .idle_timeout(None)
+                .max_lifetime(None)
                 .acquire_timeout(options.patience)
                 // A file cannot hang up.
                 .test_before_acquire(false)
-                .connect_lazy_with(connect_options(&file, &options).pragma("query_only", "ON"))
+                .connect_with(connect_options(&file, &options).pragma("query_only", "ON"))
         };
-        let (readers, listers) = (pool(options.readers), pool(LISTERS));
+        let readers = pool(options.readers).await.map_err(refused)?;
+        let listers = pool(LISTERS).await.map_err(refused)?;
         let (writer, writing) = Writer::start(connection, writing_options, file, options.patience);
         Ok(Self {
             readers,
@@ -182,6 +197,31 @@ impl SqliteStore {
         let exists = statements::any_service_key(&mut connection).await;
         let _ = connection.close().await;
         exists.map_err(|failure| OpenError::Store(meaning(failure)))
+    }
+
+    /// What SQLite finds damaged first in the database at `path`; `None` where it finds nothing. Reads all of it,
+    /// changes nothing, and may be asked while a server runs.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] where there is no such database or it cannot be read.
+    pub async fn damage(path: &Path) -> Result<Option<String>, OpenError> {
+        let mut connection = look_into(path).await?;
+        let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)")
+            .fetch_one(&mut connection)
+            .await;
+        let _ = connection.close().await;
+        match found.map_err(refused) {
+            Ok(found) => Ok((found != "ok").then_some(found)),
+            Err(OpenError::Store(StoreError::Damaged(text))) => Ok(Some(text)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The files of the database at `path` that are there, and the folder they are in: whoever serves it writes them
+    /// all.
+    #[must_use]
+    pub fn written_files(path: &Path) -> Vec<PathBuf> {
+        file::written(path)
     }
 
     async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
@@ -252,11 +292,13 @@ fn refused(error: sqlx::Error) -> OpenError {
     OpenError::Store(meaning(error.into()))
 }
 
-/// A connection that cannot write, beside whoever has the database open.
+/// A connection that cannot write, beside whoever has the database open. Where nobody has, and all is in the one file,
+/// it is read as one that does not change: SQLite would else make a log and its index, and leave them there.
 async fn look_into(path: &Path) -> Result<Connection, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
+        .immutable(file::is_at_rest(path))
         .disable_statement_logging();
     Connection::connect_with(&options).await.map_err(refused)
 }

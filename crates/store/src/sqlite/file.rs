@@ -11,6 +11,13 @@ use rustix::io::Errno;
 
 use crate::OpenError;
 
+/// The ending of the lock's file.
+const LOCK: &str = ".lock";
+/// That of the log: what was committed since it was last moved into the database.
+const WAL: &str = "-wal";
+/// That of the log's index.
+const SHM: &str = "-shm";
+
 /// A database file that nobody else opens while this value lives.
 pub(super) struct DatabaseFile {
     path: PathBuf,
@@ -26,7 +33,7 @@ impl DatabaseFile {
         private(path).map_err(of(path))?;
         // So that two names of one file (a symbolic link, a relative path) have one lock.
         let path = path.canonicalize().map_err(of(path))?;
-        let lock_path = beside(&path, ".lock");
+        let lock_path = beside(&path, LOCK);
         let lock = private(&lock_path).map_err(of(&lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { path, _lock: lock }),
@@ -55,6 +62,32 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
+}
+
+/// Whether nobody has the database open, and its log holds nothing that the file itself does not.
+pub(super) fn is_at_rest(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else {
+        return false;
+    };
+    let logged = beside(&path, WAL).metadata().is_ok_and(|log| log.len() > 0);
+    // The lock is let go of at once: a server that starts meanwhile is not to be kept from it.
+    let held = File::open(beside(&path, LOCK))
+        .map(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err());
+    match held {
+        Ok(held) => !held && !logged,
+        Err(error) => error.kind() == io::ErrorKind::NotFound && !logged,
+    }
+}
+
+/// What whoever serves the database at `path` must be able to write, as far as it is there: its files and their folder.
+pub(super) fn written(path: &Path) -> Vec<PathBuf> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let beside_it = [WAL, SHM, LOCK].map(|ending| beside(&path, ending));
+    let mut there = vec![folder_of(&path).to_owned()];
+    there.push(path);
+    there.extend(beside_it);
+    there.retain(|path| path.exists());
+    there
 }
 
 /// Makes the folder, and those it is in, where they are missing: for this user alone (0700), and on the disk when this
