@@ -1,5 +1,6 @@
 //! Which store a database's URL means: the only place in the workspace that names one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use keywright_store::postgres::{self, PostgresStore};
@@ -19,19 +20,15 @@ use crate::system::{SystemClock, SystemEntropy};
 pub(crate) async fn open(storage: &Storage) -> Result<Arc<dyn Store>, Failure> {
     let clock = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
-    let connections = storage.connections.get();
     let opened: Result<Arc<dyn Store>, OpenError> = match &storage.database {
         DatabaseUrl::Sqlite(path) => {
-            let options = sqlite::Options {
-                readers: connections,
-                ..sqlite::Options::default()
-            };
+            let options = embedded_options(storage);
             let store = SqliteStore::open(path, clock, entropy, options).await;
             store.map(|store| Arc::new(store) as _)
         }
         DatabaseUrl::Postgres(url) => {
             let options = postgres::Options {
-                max_connections: connections,
+                max_connections: storage.connections.get(),
                 ..postgres::Options::default()
             };
             let store = PostgresStore::connect(url.expose_secret(), clock, entropy, options).await;
@@ -39,6 +36,43 @@ pub(crate) async fn open(storage: &Storage) -> Result<Arc<dyn Store>, Failure> {
         }
     };
     opened.map_err(|error| cannot_open(&storage.database, &error))
+}
+
+/// How many files or connections an opened database has open at most.
+pub(crate) fn open_files(storage: &Storage) -> u64 {
+    match &storage.database {
+        DatabaseUrl::Sqlite(_) => embedded_options(storage).open_files(),
+        DatabaseUrl::Postgres(_) => u64::from(storage.connections.get()),
+    }
+}
+
+fn embedded_options(storage: &Storage) -> sqlite::Options {
+    sqlite::Options {
+        readers: storage.connections.get(),
+        ..sqlite::Options::default()
+    }
+}
+
+/// What is damaged in an embedded database, if anything. Changes nothing, and takes no lock that a running server holds.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn damage(database: &DatabaseUrl) -> Result<Option<String>, Failure> {
+    match database {
+        DatabaseUrl::Sqlite(path) => SqliteStore::damage(path)
+            .await
+            .map_err(|error| cannot_open(database, &error)),
+        // PostgreSQL looks after its own files.
+        DatabaseUrl::Postgres(_) => Ok(None),
+    }
+}
+
+/// The files and folders of an embedded database that its server must be able to write, as far as they are there.
+pub(crate) fn written_files(database: &DatabaseUrl) -> Vec<PathBuf> {
+    match database {
+        DatabaseUrl::Sqlite(path) => SqliteStore::written_files(path),
+        DatabaseUrl::Postgres(_) => Vec::new(),
+    }
 }
 
 /// How far the tables of the database are. Changes nothing, and takes no lock that a running server holds.

@@ -1,5 +1,6 @@
 //! `doctor`: says what is so and what to do, beside a running server too.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
@@ -138,4 +139,76 @@ fn an_embedded_database_without_a_service_key_is_told_so() {
     machine.run(&["migrate"]).ok();
     let out = machine.run(&["doctor"]).ok();
     assert!(verdicts(&out).contains(&("warn", "service key")), "{out}");
+}
+
+/// The names of the files in the data folder.
+fn data_files(machine: &Machine) -> Vec<OsString> {
+    let folder = fs::read_dir(machine.path("keywright-data")).unwrap();
+    let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_embedded_database_is_left_as_it_was() {
+    let mut machine = Machine::new(On::Sqlite);
+    assert!(machine.serve(&[]).stop().success());
+    let before = data_files(&machine);
+    machine.run(&["doctor"]).ok();
+    assert_eq!(data_files(&machine), before);
+}
+
+#[test]
+fn what_a_crash_left_in_the_log_is_seen() {
+    let mut machine = Machine::new(On::Sqlite);
+    machine.serve(&[]).kill();
+    assert!(data_files(&machine).contains(&"keywright.db-wal".into()));
+    let out = machine.run(&["doctor"]).ok();
+    assert!(verdicts(&out).contains(&("ok", "service key")), "{out}");
+}
+
+#[test]
+fn a_database_that_its_server_cannot_write_fails() {
+    let mut machine = Machine::new(On::Sqlite);
+    machine.serve(&[]).kill();
+    machine.be_no_root();
+    machine.run(&["doctor"]).ok();
+    for (path, mode) in [
+        ("keywright-data/keywright.db", 0o400),
+        ("keywright-data/keywright.db-wal", 0o400),
+        ("keywright-data/keywright.db.lock", 0o400),
+        ("keywright-data", 0o500),
+    ] {
+        let right = machine.mode(path);
+        fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
+        let done = machine.run(&["doctor"]);
+        assert_eq!(done.code, 1, "{path}: {}", done.out);
+        assert!(
+            verdicts(&done.out).contains(&("FAIL", "database")),
+            "{}",
+            done.out
+        );
+        assert!(done.out.contains("chmod u+rw"), "{}", done.out);
+        fs::set_permissions(machine.path(path), Permissions::from_mode(right)).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_database_fails_and_a_backup_is_named() {
+    let mut machine = Machine::new(On::Sqlite);
+    assert!(machine.serve(&[]).stop().success());
+    let path = machine.path("keywright-data/keywright.db");
+    let mut bytes = fs::read(&path).unwrap();
+    // The first page, which says where the tables are, stays whole.
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let done = machine.run(&["doctor"]);
+    assert_eq!(done.code, 1, "{}", done.out);
+    assert!(
+        verdicts(&done.out).contains(&("FAIL", "database")),
+        "{}",
+        done.out
+    );
+    assert!(done.out.contains("restore a backup"), "{}", done.out);
 }

@@ -4,6 +4,8 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -32,6 +34,10 @@ pub(crate) enum On {
 pub(crate) struct Machine {
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// How many files a server may have open: the soft and the hard limit.
+    open_files: Option<(u32, u32)>,
+    /// Whom commands run as, where not as whoever runs the tests.
+    user: Option<u32>,
     /// Dropped with the machine.
     database: Option<TestDatabase>,
 }
@@ -83,6 +89,8 @@ impl Machine {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             environment: Vec::new(),
+            open_files: None,
+            user: None,
             database: None,
         }
     }
@@ -91,6 +99,21 @@ impl Machine {
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Lets later servers open so few files: the soft and the hard limit.
+    pub(crate) fn limit_open_files(&mut self, soft: u32, hard: u32) {
+        self.open_files = Some((soft, hard));
+    }
+
+    /// Runs later commands as somebody whom permissions bind, which they do not bind root; gives the folder, and what
+    /// is in it, to that user.
+    pub(crate) fn be_no_root(&mut self) {
+        const NOBODY: u32 = 65_534;
+        if rustix::process::geteuid().is_root() {
+            give(self.folder.path(), NOBODY);
+            self.user = Some(NOBODY);
+        }
     }
 
     /// What an environment variable is set to.
@@ -122,7 +145,13 @@ impl Machine {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_keywright")), arguments)
+    }
+
+    fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -227,8 +256,18 @@ impl Machine {
     pub(crate) fn begin_to_serve(&self, arguments: &[&str]) -> Server {
         let log = self.path("server.log");
         let log_file = File::create(&log).expect("the folder is ours");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
+        if let Some((soft, hard)) = self.open_files {
+            command = Command::new("/bin/sh");
+            command
+                .arg("-c")
+                .arg(format!(
+                    r#"ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$0" "$@""#
+                ))
+                .arg(env!("CARGO_BIN_EXE_keywright"));
+        }
         let mut process = self
-            .command(&[&["serve"], arguments].concat())
+            .prepared(command, &[&["serve"], arguments].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log_file)
@@ -240,6 +279,16 @@ impl Machine {
             lines,
             announced: Vec::new(),
             address: String::new(),
+        }
+    }
+}
+
+/// Makes a folder, and all that is in it, a user's.
+fn give(path: &Path, user: u32) {
+    chown(path, Some(user), Some(user)).expect("root may");
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path(), user);
         }
     }
 }

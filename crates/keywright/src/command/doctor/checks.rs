@@ -104,6 +104,19 @@ async fn database(database: &DatabaseUrl) -> (Vec<Finding>, Option<SchemaVersion
             None,
         );
     }
+    match database::damage(database).await {
+        Ok(None) => {}
+        Ok(Some(damage)) => {
+            let text = format!(
+                "{database} is damaged ({damage}): stop the server, keep a copy of its files, and restore a backup"
+            );
+            return (vec![Finding::fail(ABOUT, text)], None);
+        }
+        Err(Failure::Usage(text) | Failure::Refused(text)) => {
+            return (vec![Finding::fail(ABOUT, text)], None);
+        }
+        Err(_) => return (vec![], None),
+    }
     match database::schema_versions(database).await {
         Err(Failure::Usage(text) | Failure::Refused(text)) => {
             (vec![Finding::fail(ABOUT, text)], None)
@@ -114,6 +127,7 @@ async fn database(database: &DatabaseUrl) -> (Vec<Finding>, Option<SchemaVersion
                 DatabaseUrl::Sqlite(path) => private(ABOUT, path),
                 DatabaseUrl::Postgres(_) => None,
             };
+            let careless = unwritable(ABOUT, database).or(careless);
             (
                 vec![careless.unwrap_or_else(|| Finding::ok(ABOUT, "it answers"))],
                 Some(versions),
@@ -182,6 +196,22 @@ fn admin_key_file(configuration: &Configuration) -> Option<Finding> {
         Err(Failure::Usage(text) | Failure::Refused(text)) => Some(Finding::fail(ABOUT, text)),
         Ok(None) | Err(_) => None,
     }
+}
+
+/// Which file of an embedded database its server could not write, if any.
+fn unwritable(about: &'static str, database: &DatabaseUrl) -> Option<Finding> {
+    let files = database::written_files(database);
+    let closed = files
+        .iter()
+        .find(|file| rustix::fs::access(*file, Access::READ_OK | Access::WRITE_OK).is_err())?;
+    let shown = closed.display();
+    Some(Finding::fail(
+        about,
+        format!(
+            "{shown} cannot be written by this user, so that `keywright serve` does not start: run as its owner, or \
+             chown it, or chmod u+rw it"
+        ),
+    ))
 }
 
 /// What is wrong with the permissions of a file that holds a secret, if anything.
