@@ -71,6 +71,19 @@ pub(crate) fn keep_secrets_in_the_process() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
+/// Raises how many files this process may have open to what it may be raised to, and gives what that is now.
+pub(crate) fn raise_open_files() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where the system refuses, what was allowed before is allowed still.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current.unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

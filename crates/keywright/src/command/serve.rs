@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +13,19 @@ use reqwest::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::configuration::{Configuration, ServeOptions};
+use crate::configuration::{Configuration, SecretSource, ServeOptions};
 use crate::failure::Failure;
-use crate::system::{SystemClock, SystemEntropy};
+use crate::private_file::FILE_MODE;
+use crate::system::{SystemClock, SystemEntropy, raise_open_files};
 use crate::{database, output, service_key, telemetry};
 
 /// How long the database of a server that did not start may take to be closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long threads may take to end that wait for the operating system.
 const LINGER: Duration = Duration::from_millis(500);
+/// How many files are kept for what is neither a client's connection nor the database's: the runtime, logs, listeners,
+/// fetches of public keys, and changes of the database's log.
+const RESERVED_FILES: u64 = 128;
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -53,6 +58,7 @@ impl Serve {
                  KEYWRIGHT_DATABASE or write it into the file of --config"
             );
         }
+        warn_of_what_lets_others_in(&configuration);
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = configuration.workers {
             runtime.worker_threads(workers.get());
@@ -76,6 +82,58 @@ fn password_on_the_command_line(configuration: &Configuration) -> bool {
             let url = argument.strip_prefix("--database=").unwrap_or(&argument);
             url.starts_with("postgres://") || url.starts_with("postgresql://")
         })
+}
+
+/// Warns of a configuration that is taken, and that few can have meant.
+fn warn_of_what_lets_others_in(configuration: &Configuration) {
+    if let SecretSource::File(path) | SecretSource::Kept(path) = &configuration.jwt.secret
+        && let Ok(found) = std::fs::metadata(path)
+        && found.permissions().mode() & !FILE_MODE & 0o777 != 0
+    {
+        let mode = found.permissions().mode() & 0o777;
+        tracing::warn!(
+            path = %path.display(),
+            mode = format_args!("{mode:04o}"),
+            "the file of the JWT secret is open to other users of this machine, and whoever reads it can sign in as \
+             anybody: chmod {FILE_MODE:04o} it"
+        );
+    }
+    for network in &configuration.network.behind_proxy {
+        if network.prefix_len() == 0 {
+            tracing::warn!(
+                %network,
+                "--behind-proxy names everybody: any client is believed what it says its address is; name the \
+                 proxies' own networks"
+            );
+        }
+    }
+}
+
+/// How many connections each listener may have at once, with `open_files` for the process: so many that what is left
+/// for the database, for files and for fetches is never taken.
+fn connections_within(open_files: u64, database: u64, listeners: u64, wanted: usize) -> usize {
+    let left = open_files.saturating_sub(database.saturating_add(RESERVED_FILES));
+    let each = (left / listeners).max(1);
+    usize::try_from(each).map_or(wanted, |each| each.min(wanted))
+}
+
+/// How many connections clients may have, as [`connections_within`] the limit of this process.
+fn max_connections(configuration: &Configuration) -> usize {
+    let open_files = raise_open_files();
+    let database = database::open_files(&configuration.storage);
+    let listeners = 1 + u64::from(configuration.network.metrics_listen.is_some());
+    let wanted = Settings::default().max_connections;
+    let connections = connections_within(open_files, database, listeners, wanted);
+    if connections < wanted {
+        tracing::warn!(
+            open_files,
+            connections,
+            wanted,
+            "this process may open few files, so that clients have fewer connections at once: raise `ulimit -n` \
+             (LimitNOFILE= of systemd)"
+        );
+    }
+    connections
 }
 
 async fn serve(configuration: &Configuration) -> Result<(), Failure> {
@@ -211,6 +269,7 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .iter()
             .map(origin)
             .collect::<Result<_, _>>()?,
+        max_connections: max_connections(configuration),
         ..Settings::default()
     })
 }
@@ -260,6 +319,15 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_database() {
+        assert_eq!(connections_within(1024, 40, 1, 10_000), 856);
+        assert_eq!(connections_within(1024, 40, 2, 10_000), 428);
+        assert_eq!(connections_within(100_000, 40, 1, 10_000), 10_000);
+        assert_eq!(connections_within(u64::MAX, 40, 1, 10_000), 10_000);
+        assert_eq!(connections_within(64, u64::MAX, 1, 10_000), 1);
+    }
 
     #[tokio::test]
     async fn a_server_of_which_a_part_has_ended_is_a_failure() {

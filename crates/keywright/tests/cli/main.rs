@@ -3,6 +3,7 @@
 mod configuration;
 mod doctor;
 mod first_service_key;
+mod open_files;
 mod refusals;
 mod serve;
 mod support;

@@ -1,8 +1,9 @@
 //! What `serve` does with its options, and how it stops.
 
-use std::fs::File;
+use std::fs::{File, Permissions, set_permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
 use rustix::fs::{FlockOperation, flock};
@@ -128,6 +129,34 @@ fn a_password_among_the_arguments_is_warned_of_and_not_repeated() {
     assert!(!log.contains(&password), "{log}");
     machine.serve(&[]).kill();
     assert!(!machine.read("server.log").contains("command line"));
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_warned_of() {
+    let mut machine = Machine::new(On::Sqlite);
+    machine.write("secret", JWT_SECRET);
+    machine.set("KEYWRIGHT_JWT_SECRET_FILE", "secret");
+    for (mode, warns) in [(0o600, false), (0o604, true), (0o620, true), (0o400, false)] {
+        set_permissions(machine.path("secret"), Permissions::from_mode(mode)).unwrap();
+        machine.serve(&[]).kill();
+        let log = machine.read("server.log");
+        assert_eq!(log.contains("chmod 0600"), warns, "{mode:o}: {log}");
+        assert!(!log.contains(JWT_SECRET));
+    }
+}
+
+#[test]
+fn proxies_that_are_everybody_are_warned_of() {
+    let mut machine = Machine::new(On::Sqlite);
+    for (proxies, warns) in [
+        ("10.0.0.0/8,::/0", true),
+        ("0.0.0.0/0", true),
+        ("10.0.0.0/8", false),
+    ] {
+        machine.serve(&["--behind-proxy", proxies]).kill();
+        let log = machine.read("server.log");
+        assert_eq!(log.contains("names everybody"), warns, "{proxies}: {log}");
+    }
 }
 
 #[test]
