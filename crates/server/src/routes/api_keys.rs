@@ -11,9 +11,11 @@ pub(crate) mod update;
 
 use axum::Json;
 use keywright_api::{ErrorCode, Key};
-use keywright_core::authority::{KeyEdit, Refusal};
+use keywright_core::authority::{Caller, KeyEdit, Refusal, may_see};
 use keywright_core::identifier::KeyId;
+use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::Operation;
+use keywright_core::lifecycle::Status;
 use keywright_store::{KeyEdited, KeySelector};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -48,6 +50,31 @@ struct ActingFor {
         max_length = 255
     )]
     keywright_user: Option<String>,
+}
+
+/// The key with this id, if the caller may know that it exists.
+pub(crate) async fn visible(
+    caller: &Caller,
+    key: KeyId,
+    state: &AppState,
+) -> Result<KeyRecord, Problem> {
+    let record = state.store.find_key(key).await?.ok_or_else(no_such_key)?;
+    may_see(caller, &record).map_err(|refusal| refused(&refusal))?;
+    Ok(record)
+}
+
+/// The same, if it can still be changed: on a key that nobody can change any more, what is refused is the change, not a
+/// field of it.
+pub(crate) async fn changeable(
+    caller: &Caller,
+    key: KeyId,
+    state: &AppState,
+) -> Result<KeyRecord, Problem> {
+    let record = visible(caller, key, state).await?;
+    if record.key.lifecycle.status() == Status::Revoked {
+        return Err(refused(&Refusal::Revoked));
+    }
+    Ok(record)
 }
 
 /// Changes a key, and answers the key as it is then.

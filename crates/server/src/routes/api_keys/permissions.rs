@@ -3,14 +3,13 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use keywright_api::{Key, ReplacePermissions};
-use keywright_core::authority::{KeyEdit, Refusal, may_see};
-use keywright_core::lifecycle::Status;
+use keywright_core::authority::KeyEdit;
 use keywright_core::permission::Grants;
 
-use super::{ActingFor, KeyPath, change, refused};
+use super::{ActingFor, KeyPath, change, changeable};
 use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
-use crate::extract::{Json, KeyIdPath, no_such_key};
+use crate::extract::{Json, KeyIdPath};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::validate::Validation;
@@ -36,11 +35,7 @@ pub(crate) async fn update_api_key_permissions(
     provenance: Provenance,
     Json(wanted): Json<ReplacePermissions>,
 ) -> Result<Answer<Key>, Problem> {
-    let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
-    may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
-    if record.key.lifecycle.status() == Status::Revoked {
-        return Err(refused(&Refusal::Revoked));
-    }
+    let record = changeable(&authority.caller, id, &state).await?;
     // A catalogue only grows, so what its names stand for now they stand for in the transaction, too.
     let mut validation = Validation::default();
     let grants = validation.grants(&wanted.permissions, &record.keyspace.catalogue);

@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use keywright_api::Key;
-use keywright_core::authority::may_see;
 
-use super::{ActingFor, KeyPath, refused};
+use super::{ActingFor, KeyPath, visible};
 use crate::authority::{KeysRead, UserOrService};
-use crate::extract::{KeyIdPath, no_such_key};
+use crate::extract::KeyIdPath;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::wire;
@@ -28,7 +27,6 @@ pub(crate) async fn get_api_key(
     State(state): State<AppState>,
     KeyIdPath(id): KeyIdPath,
 ) -> Result<Json<Key>, Problem> {
-    let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
-    may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
+    let record = visible(&authority.caller, id, &state).await?;
     Ok(Json(wire::key(&record)))
 }

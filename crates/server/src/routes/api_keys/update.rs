@@ -3,14 +3,13 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use keywright_api::{Key, PatchKey};
-use keywright_core::authority::{DetailsEdit, KeyEdit, Refusal, may_see};
+use keywright_core::authority::{DetailsEdit, KeyEdit};
 use keywright_core::key::Metadata;
-use keywright_core::lifecycle::Status;
 
-use super::{ActingFor, KeyPath, change, refused};
+use super::{ActingFor, KeyPath, change, changeable};
 use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
-use crate::extract::{Json, KeyIdPath, no_such_key};
+use crate::extract::{Json, KeyIdPath};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::validate::Validation;
@@ -57,15 +56,8 @@ pub(crate) async fn update_api_key(
         validation.expiry("/expires_at", &text, &*state.clock)
     });
     if let Err(refusal) = validation.done() {
-        // What is refused on a key that nobody can change any more is the change, not a field of it.
-        let record = state.store.find_key(id).await?.ok_or_else(no_such_key)?;
-        may_see(&authority.caller, &record).map_err(|refusal| refused(&refusal))?;
-        let revoked = record.key.lifecycle.status() == Status::Revoked;
-        return Err(if revoked {
-            refused(&Refusal::Revoked)
-        } else {
-            refusal
-        });
+        changeable(&authority.caller, id, &state).await?;
+        return Err(refusal);
     }
     let metadata = metadata.map(|metadata| metadata.unwrap_or_else(Metadata::empty));
     let edit = KeyEdit::Details(DetailsEdit {
