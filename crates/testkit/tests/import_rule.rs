@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// A crate of the workspace and the crates of the workspace that it may use.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("keywright-core", &[]),
     ("keywright-api", &[]),
     ("keywright-store", &["keywright-core"]),
@@ -30,13 +30,30 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ),
     // A program of its own, which reaches what strangers can send to.
     ("keywright-fuzz", &["keywright-core", "keywright-server"]),
+    // Programs that measure; nothing of them is shipped. The server is measured
+    // as a process, so they use what is below it, what goes over the wire, and
+    // the PostgreSQL clusters of the tests.
+    (
+        "keywright-bench",
+        &[
+            "keywright-core",
+            "keywright-api",
+            "keywright-engine",
+            "keywright-store",
+            "keywright-testkit",
+        ],
+    ),
     // For tests: as a dev-dependency everybody may use it, and that is not
     // looked at here; in a program it has no place.
     ("keywright-testkit", &[]),
 ];
 
-/// A crate from elsewhere and the only crate that may use it.
-const RESERVED: [(&str, &str); 2] = [("sqlx", "keywright-store"), ("axum", "keywright-server")];
+/// A crate from elsewhere and the only crates that may use it. The benchmarks
+/// compare with the bare driver and the bare framework, and so must use both.
+const RESERVED: [(&str, &[&str]); 2] = [
+    ("sqlx", &["keywright-store", "keywright-bench"]),
+    ("axum", &["keywright-server", "keywright-bench"]),
+];
 
 /// What a crate's program is built from: dev-dependencies are not in it.
 struct Crate {
@@ -92,8 +109,15 @@ fn violations_of(Crate { name, uses }: &Crate) -> Vec<String> {
         .map(|used| format!("{name} must not use {used}: {}", what_is_allowed(allowed)));
     let reserved = RESERVED
         .iter()
-        .filter(|(library, keeper)| name != keeper && uses.iter().any(|used| used == library))
-        .map(|(library, keeper)| format!("{name} must not use {library}: only {keeper} may"));
+        .filter(|(library, keepers)| {
+            !keepers.contains(&name.as_str()) && uses.iter().any(|used| used == library)
+        })
+        .map(|(library, keepers)| {
+            format!(
+                "{name} must not use {library}: only {} may",
+                keepers.join(" and ")
+            )
+        });
     against_the_layers.chain(reserved).collect()
 }
 
@@ -175,11 +199,12 @@ fn a_reserved_library_outside_its_crate_is_named() {
         violations(&[
             made_up("keywright-store", &["sqlx"]),
             made_up("keywright-server", &["axum"]),
+            made_up("keywright-bench", &["axum", "sqlx"]),
             made_up("keywright", &["axum", "keywright-server", "sqlx"]),
         ]),
         [
-            "keywright must not use sqlx: only keywright-store may",
-            "keywright must not use axum: only keywright-server may",
+            "keywright must not use sqlx: only keywright-store and keywright-bench may",
+            "keywright must not use axum: only keywright-server and keywright-bench may",
         ]
     );
 }
