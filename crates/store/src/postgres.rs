@@ -2,6 +2,7 @@
 
 mod classification;
 mod connecting;
+mod creating;
 #[cfg(test)]
 mod planner;
 
@@ -16,9 +17,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use self::classification::{is_worth_another_try, meaning};
-use self::statements::{Built, Change, Invalidated, LogStamp, carry_out};
+use self::creating::Creations;
+use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp, carry_out};
 use crate::failure::{Failure, timed_out};
-use crate::{CONNECTIONS, OpenError, SchemaVersions, StoreError};
+use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
 
 /// Holds a row to the end of the transaction against every other change of it. (Not FOR UPDATE, which would also
 /// hold back whoever makes a key of that user or keyspace.)
@@ -66,7 +68,7 @@ const USE: &str = "WITH used AS MATERIALIZED (SELECT k.id, u.at FROM api_keys k 
      WHERE k.id = used.id AND (k.last_used_at IS NULL OR k.last_used_at < used.at)";
 const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
      FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, USE, HEALTH];
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, creating::CREATE, USE, HEALTH];
 
 /// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or
 /// a service that runs out of disk, makes a database read-only by its default. I1: whatever the server's own setting is, a
@@ -105,7 +107,7 @@ impl Default for Options {
 
 /// A PostgreSQL database, shared with other nodes.
 pub struct PostgresStore {
-    primary: Primary,
+    primary: Arc<Primary>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// How long one reading may take.
@@ -117,11 +119,11 @@ pub struct PostgresStore {
 }
 
 /// The connections to the server that takes changes.
-#[derive(Clone)]
 struct Primary {
     pool: PgPool,
     /// How many changes may still begin.
-    changes: Arc<Semaphore>,
+    changes: Semaphore,
+    creations: Creations,
     /// How long a change waits for one of them to end.
     wait: Duration,
     /// How long one transaction may take before nobody waits for it any longer.
@@ -154,12 +156,13 @@ impl PostgresStore {
         let patience = options.statement_timeout + Duration::from_secs(1);
         let pool = connecting::pool(address, &options);
         Ok(Self {
-            primary: Primary {
+            primary: Arc::new(Primary {
                 pool,
-                changes: Arc::new(Semaphore::new(part_of(options.max_connections, 2))),
+                changes: Semaphore::new(part_of(options.max_connections, 2)),
+                creations: Creations::new(),
                 wait: options.patience,
                 patience: 2 * patience,
-            },
+            }),
             clock,
             entropy,
             patience,
@@ -203,6 +206,11 @@ impl PostgresStore {
         // A task of its own: a caller that goes away cancels nothing.
         let written = tokio::spawn(async move { primary.write(&change, &nonce).await }).await;
         written.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
+    }
+
+    /// Those that wait together are one transaction.
+    async fn create(&self, creation: CreateKey) -> Result<KeyCreated, StoreError> {
+        self.primary.clone().create(creation).await
     }
 
     #[cfg(test)]

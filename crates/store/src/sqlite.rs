@@ -23,10 +23,10 @@ use uuid::Uuid;
 use self::classification::meaning;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
-use self::statements::{Built, Change, Invalidated, LogStamp};
+use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp};
 use self::writer::Writer;
 use crate::failure::Failure;
-use crate::{CONNECTIONS, OpenError, SchemaVersions, StoreError};
+use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
 
 /// One writer at a time, and a transaction that begins as a writer's: rows need no locks of their own.
 macro_rules! for_update {
@@ -255,6 +255,11 @@ impl SqliteStore {
             .fill(&mut nonce)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         self.writer.run(change, nonce).await
+    }
+
+    /// Like every other change: those that wait together share a commit.
+    async fn create(&self, creation: CreateKey) -> Result<KeyCreated, StoreError> {
+        self.write(creation).await
     }
 
     fn pools(&self) -> [&SqlitePool; 2] {

@@ -30,7 +30,7 @@ impl Planner {
     }
 
     pub(super) async fn explain(&mut self, statement: &str) -> String {
-        let parameters = (1..20).filter(|n| statement.contains(&format!("${n}")));
+        let parameters = (1..100).filter(|n| statement.contains(&format!("${n}")));
         let nulls = vec!["NULL"; parameters.count()].join(", ");
         let nulls = if nulls.is_empty() {
             nulls

@@ -104,10 +104,10 @@ pub(super) async fn list(
 }
 
 /// Makes a key and, where nobody knows them yet, its owner.
-pub(super) struct CreateKey {
-    pub(super) record: KeyRecord,
-    pub(super) caller: Caller,
-    pub(super) by: Attribution,
+pub(crate) struct CreateKey {
+    pub(crate) record: KeyRecord,
+    pub(crate) caller: Caller,
+    pub(crate) by: Attribution,
 }
 
 impl Change for CreateKey {
@@ -188,7 +188,8 @@ async fn insert(
     Ok(())
 }
 
-fn created(record: &KeyRecord, by: &Attribution) -> AuditEntry {
+/// The audit entry of a key that is made.
+pub(crate) fn created(record: &KeyRecord, by: &Attribution) -> AuditEntry {
     entry(
         record,
         by,

@@ -53,7 +53,7 @@ pub(super) async fn find(
 }
 
 /// The one of this name, which nobody changes before the end of the transaction.
-pub(super) async fn find_and_hold(
+pub(crate) async fn find_and_hold(
     connection: &mut Connection,
     name: &KeyspaceName,
 ) -> Result<Option<Keyspace>, Failure> {

@@ -92,6 +92,14 @@ pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
 )]
 pub(super) use keys::any_service_key;
 pub(super) use schema::{Built, applied_and_known, prepare_database};
+#[allow(
+    unused_imports,
+    reason = "a store that writes several keys at once does it by statements of its own"
+)]
+pub(super) use {
+    keys::{CreateKey, created},
+    keyspaces::find_and_hold,
+};
 
 /// The histogram of how long each operation took, in seconds.
 const SECONDS: &str = "keywright_store_seconds";
@@ -223,8 +231,8 @@ impl Store for ThisStore {
         caller: Caller,
         by: Attribution,
     ) -> Result<KeyCreated, StoreError> {
-        self.change("create_key", keys::CreateKey { record, caller, by })
-            .await
+        let creation = keys::CreateKey { record, caller, by };
+        measured(&*self.clock, "create_key", self.create(creation)).await
     }
 
     async fn create_first_service_key(
