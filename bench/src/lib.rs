@@ -4,10 +4,14 @@
 //! To add a program: a file in `bin/` that prints a [`report::Report`], and a line in `bench/run`.
 
 pub mod ambient;
+pub mod keys;
+pub mod metrics;
+pub mod nginx;
 pub mod options;
 pub mod process;
 pub mod report;
 pub mod rounds;
+pub mod wrk;
 
 /// What a program's parts answer: a benchmark that cannot go on says why and stops.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
