@@ -1,5 +1,5 @@
 -- The rest of a load's script. The locals that it uses are written in front of it:
--- head, tail, file, width, count, first, count_answers.
+-- head, tail, file, ready, go, width, count, first, count_answers.
 
 -- So few requests are made beforehand; more would not fit into Lua's memory, and
 -- are put together as they are sent.
@@ -12,6 +12,12 @@ local function text(index)
     return head .. keys:sub(index * width + 1, (index + 1) * width) .. tail
 end
 
+local function exists(path)
+    local found = io.open(path)
+    if found then found:close() end
+    return found
+end
+
 function init()
     local input = assert(io.open(file, "rb"))
     keys = input:read("*a")
@@ -21,6 +27,9 @@ function init()
         requests = {}
         for index = 0, count - 1 do requests[index] = text(index) end
     end
+    -- wrk's time begins after this, and is the same for all that begin together.
+    assert(io.open(ready, "w")):close()
+    while not exists(go) do os.execute("sleep 0.01") end
 end
 
 function request()

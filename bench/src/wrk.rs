@@ -7,10 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
 
 use crate::Outcome;
 
@@ -77,29 +81,43 @@ pub const PERMISSION: &str = "READ_GRAPH";
 impl Load {
     /// Sends it, and waits until it is done.
     pub fn run(&self, address: SocketAddr, folder: &Path) -> Outcome<Measured> {
-        self.start(address, folder)?.finish()
+        let [measured] = Self::run_together([self], address, folder)?;
+        Ok(measured)
     }
 
-    /// Begins to send it. The script is written into `folder`.
-    pub fn start(&self, address: SocketAddr, folder: &Path) -> Outcome<Running> {
-        let script = tempfile::Builder::new()
-            .suffix(".lua")
-            .tempfile_in(folder)?;
-        fs::write(script.path(), self.script(address))?;
+    /// Sends several at the same time: each is prepared, then all of them begin. What they need is written into
+    /// `folder`.
+    pub fn run_together<const N: usize>(
+        loads: [&Self; N],
+        address: SocketAddr,
+        folder: &Path,
+    ) -> Outcome<[Measured; N]> {
+        let gate = Gate::new(folder)?;
+        let mut running = Vec::with_capacity(N);
+        for (number, load) in loads.into_iter().enumerate() {
+            running.push(load.start(address, &gate, number)?);
+        }
+        gate.open(&mut running)?;
+        let measured: Outcome<Vec<Measured>> = running.into_iter().map(Running::finish).collect();
+        measured?
+            .try_into()
+            .map_err(|_| "each load has one result".into())
+    }
+
+    fn start(&self, address: SocketAddr, gate: &Gate, number: usize) -> Outcome<Running> {
+        let script = gate.folder.path().join(format!("{number}.lua"));
+        fs::write(&script, self.script(address, gate, number))?;
         let child = Command::new("wrk")
             .args(["--threads", "1", "--timeout", "10s"])
             .args(["--connections", &self.connections.to_string()])
             .args(["--duration", &format!("{}s", self.seconds)])
             .arg("--script")
-            .arg(script.path())
+            .arg(script)
             .arg(format!("http://{address}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
-        Ok(Running {
-            child,
-            _script: script,
-        })
+        Ok(Running(child))
     }
 
     /// What comes before and after the key in every request.
@@ -115,13 +133,18 @@ impl Load {
         (head, body_tail)
     }
 
-    fn script(&self, address: SocketAddr) -> String {
+    fn script(&self, address: SocketAddr, gate: &Gate, number: usize) -> String {
         let (head, tail) = self.request(address);
         let mut script = String::new();
         for (name, value) in [
             ("head", quoted_string(&head)),
             ("tail", quoted_string(&tail)),
             ("file", quoted_string(&self.keys.path.to_string_lossy())),
+            (
+                "ready",
+                quoted_string(&gate.ready(number).to_string_lossy()),
+            ),
+            ("go", quoted_string(&gate.go().to_string_lossy())),
             ("width", self.keys.width.to_string()),
             ("count", self.keys.count.to_string()),
             ("first", (self.first % self.keys.count).to_string()),
@@ -148,23 +171,63 @@ fn quoted_string(text: &str) -> String {
     quoted + "\""
 }
 
-/// A load that is being sent.
-#[derive(Debug)]
-pub struct Running {
-    child: Child,
-    /// Read by wrk when it starts, removed when it is done.
-    _script: tempfile::NamedTempFile,
+/// Where loads wait for each other: a folder in which each says that it is ready, and is told to begin.
+struct Gate {
+    folder: TempDir,
 }
 
+impl Gate {
+    fn new(folder: &Path) -> Outcome<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("load-")
+            .tempdir_in(folder)?;
+        Ok(Self { folder })
+    }
+
+    fn ready(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("{number}.ready"))
+    }
+
+    fn go(&self) -> PathBuf {
+        self.folder.path().join("go")
+    }
+
+    fn open(&self, running: &mut [Running]) -> Outcome {
+        for (number, Running(child)) in running.iter_mut().enumerate() {
+            while !self.ready(number).exists() {
+                if let Some(status) = child.try_wait()? {
+                    return Err(format!("wrk ended with {status} before it began").into());
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        fs::write(self.go(), "")?;
+        Ok(())
+    }
+}
+
+/// A load that is being prepared or sent; ended when dropped.
+struct Running(Child);
+
 impl Running {
-    /// Waits until it is done.
-    pub fn finish(self) -> Outcome<Measured> {
-        let output = self.child.wait_with_output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            return Err(format!("wrk ended with {}: {text}", output.status).into());
+    fn finish(mut self) -> Outcome<Measured> {
+        let mut text = String::new();
+        if let Some(mut output) = self.0.stdout.take() {
+            output.read_to_string(&mut text)?;
+        }
+        let status = self.0.wait()?;
+        if !status.success() {
+            return Err(format!("wrk ended with {status}: {text}").into());
         }
         Measured::parse(&text)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
