@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use keywright_core::identifier::KeyId;
 use keywright_core::timestamp::Timestamp;
-use keywright_store::{Store, StoreError};
+use keywright_store::{Store, StoreError, Uses};
 
 /// How many keys' last uses wait in memory at most; more are dropped, and counted.
 const CAPACITY: usize = 100_000;
@@ -42,7 +42,11 @@ impl UseLog {
     /// [`StoreError`] where something could not be written; all of it waits for the next time.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let uses = self.waiting().snapshot();
-        self.store.record_use(uses.clone()).await?;
+        let written = Uses {
+            last_used: uses.clone(),
+            ..Uses::default()
+        };
+        self.store.record_use(written).await?;
         self.waiting().forget(&uses);
         Ok(())
     }

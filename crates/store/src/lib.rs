@@ -5,6 +5,7 @@
 //! power loss.
 
 mod catalogue_text;
+mod code_number;
 mod error;
 mod failure;
 pub mod postgres;
@@ -12,6 +13,7 @@ mod query;
 pub mod sqlite;
 #[cfg(test)]
 mod standing;
+mod usage;
 
 use async_trait::async_trait;
 use keywright_core::audit::{Attribution, AuditEntry};
@@ -25,6 +27,9 @@ use keywright_core::timestamp::Timestamp;
 
 pub use crate::error::{OpenError, StoreError};
 pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
+pub use crate::usage::{
+    BadPeriod, MAX_KEYS_AT_ONCE, Period, Step, UsageBucket, UsageOf, UsageQuery, UseCount, Uses,
+};
 
 /// A user, as an administrator sees one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +168,23 @@ pub trait Store: Send + Sync + 'static {
         by: Attribution,
     ) -> Result<KeyEdited, StoreError>;
 
-    /// Notes when keys were used last; an earlier time than the one there is changes nothing, nor does the use of a
-    /// key that is gone. Many are written in several transactions. What was noted last may be lost with the machine.
-    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError>;
+    /// Notes when keys were used last, and adds to the counts of use. What was noted last may be lost with the machine.
+    ///
+    /// A last use that is earlier than the one there is changes nothing. Of a key that is gone, nothing is noted but
+    /// what counts for its keyspace.
+    ///
+    /// The counts are one transaction, after everything else: after `Err` none of them is added, and the same can be
+    /// noted again. Only where the connection broke during that commit (see [`Store`]) the counts may be added twice
+    /// so. Keep it to [`MAX_KEYS_AT_ONCE`] keys, and the next ones wait no longer than they must.
+    async fn record_use(&self, uses: Uses) -> Result<(), StoreError>;
+
+    /// What was counted, in ascending order: only buckets in which something was. Of a key or a user that is gone:
+    /// nothing, or what is not removed yet.
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError>;
+
+    /// Removes the counts of all days (UTC) that were over at `before`, and those of deleted keys, in many small
+    /// transactions; answers how many rows these were. Several nodes may do so at once.
+    async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Sees to it that the user exists.
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError>;

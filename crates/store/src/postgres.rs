@@ -5,6 +5,7 @@ mod connecting;
 mod creating;
 #[cfg(test)]
 mod planner;
+mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow as Row};
 use sqlx::{Connection as _, PgConnection as Connection, Postgres as Db};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use uuid::Uuid;
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
 use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp, carry_out};
+use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::failure::{Failure, timed_out};
 use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
 
@@ -37,6 +38,13 @@ macro_rules! for_share {
     };
 }
 
+/// Whether a column has one of the values that this selects: they are selected first, whatever the planner thinks of.
+macro_rules! among {
+    ($select:literal) => {
+        concat!("= ANY(ARRAY(", $select, "))")
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"
@@ -48,11 +56,18 @@ type ThisStore = PostgresStore;
 
 const NAME: &str = "postgres";
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "keys",
-    include_str!("../migrations/postgres/0001_keys.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "keys",
+        include_str!("../migrations/postgres/0001_keys.sql"),
+    ),
+    (
+        2,
+        "usage",
+        include_str!("../migrations/postgres/0002_usage.sql"),
+    ),
+];
 
 const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";
 /// One statement, so that the row of `cluster` is held for no round trip but the commit's own.
@@ -60,15 +75,9 @@ const APPEND: &str = "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1
      appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
          SELECT last_seq, $1, $2, $3, $4, $5, $6 FROM bumped RETURNING seq) \
      SELECT seq, CAST(pg_notify('keywright_changes', CAST(seq AS TEXT)) AS TEXT) FROM appended";
-/// Locks the rows in the order of ids, as everybody does, whatever the planner thinks of.
-const USE: &str = "WITH used AS MATERIALIZED (SELECT k.id, u.at FROM api_keys k \
-         JOIN unnest(CAST($1 AS UUID[]), CAST($2 AS BIGINT[])) AS u (id, at) ON u.id = k.id \
-         WHERE k.last_used_at IS NULL OR k.last_used_at < u.at ORDER BY k.id FOR NO KEY UPDATE OF k) \
-     UPDATE api_keys k SET last_used_at = used.at FROM used \
-     WHERE k.id = used.id AND (k.last_used_at IS NULL OR k.last_used_at < used.at)";
 const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
      FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, creating::CREATE, USE, HEALTH];
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, creating::CREATE, HEALTH];
 
 /// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or
 /// a service that runs out of disk, makes a database read-only by its default. I1: whatever the server's own setting is, a
@@ -324,17 +333,6 @@ async fn append_to_log(
         .bind(keyspace)
         .bind(stamp.at.as_micros())
         .fetch_one(connection)
-        .await?;
-    Ok(())
-}
-
-/// Notes when keys were used last, in one round trip.
-async fn write_uses(connection: &mut Connection, uses: &[(Uuid, i64)]) -> Result<(), Failure> {
-    let (ids, times): (Vec<Uuid>, Vec<i64>) = uses.iter().copied().unzip();
-    sqlx::query(USE)
-        .bind(ids)
-        .bind(times)
-        .execute(connection)
         .await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod classification;
 mod file;
 #[cfg(test)]
 mod planner;
+mod uses;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -18,12 +19,12 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection as _, Sqlite as Db, SqliteConnection as Connection};
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use self::classification::meaning;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
 use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp};
+use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
 use crate::failure::Failure;
 use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
@@ -42,6 +43,13 @@ macro_rules! for_share {
     };
 }
 
+/// Whether a column has one of the values that this selects.
+macro_rules! among {
+    ($select:literal) => {
+        concat!("IN (", $select, ")")
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"
@@ -53,20 +61,26 @@ type ThisStore = SqliteStore;
 
 const NAME: &str = "sqlite";
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "keys",
-    include_str!("../migrations/sqlite/0001_keys.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "keys",
+        include_str!("../migrations/sqlite/0001_keys.sql"),
+    ),
+    (
+        2,
+        "usage",
+        include_str!("../migrations/sqlite/0002_usage.sql"),
+    ),
+];
 
 const LEDGER_EXISTS: &str =
     "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'";
 const NEXT_SEQ: &str = "UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 RETURNING last_seq";
 const APPEND: &str = "INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
-const USE: &str = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 const LAST_SEQ: &str = "SELECT last_seq FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, USE, LAST_SEQ];
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, LAST_SEQ];
 
 /// How many connections read lists at once.
 const LISTERS: u32 = 2;
@@ -337,17 +351,5 @@ async fn append_to_log(
         .bind(stamp.at.as_micros())
         .execute(connection)
         .await?;
-    Ok(())
-}
-
-/// Notes when keys were used last. A statement costs no round trip here.
-async fn write_uses(connection: &mut Connection, uses: &[(Uuid, i64)]) -> Result<(), Failure> {
-    for &(id, at) in uses {
-        sqlx::query(USE)
-            .bind(id)
-            .bind(at)
-            .execute(&mut *connection)
-            .await?;
-    }
     Ok(())
 }

@@ -116,18 +116,10 @@ fn an_empty_database_is_brought_forward() {
     let machine = Machine::new(On::Postgres);
     let out = machine.run(&["doctor"]).ok();
     assert!(verdicts(&out).contains(&("warn", "migrations")), "{out}");
-    assert!(
-        machine
-            .run(&["migrate"])
-            .ok()
-            .ends_with(": made at schema 1\n")
-    );
-    assert!(
-        machine
-            .run(&["migrate"])
-            .ok()
-            .ends_with(": already at schema 1\n")
-    );
+    let made = machine.run(&["migrate"]).ok();
+    let (_, schema) = made.split_once(": made at schema ").expect(&made);
+    let again = machine.run(&["migrate"]).ok();
+    assert!(again.ends_with(&format!(": already at schema {schema}")));
     let out = machine.run(&["doctor"]).ok();
     assert!(verdicts(&out).contains(&("ok", "migrations")), "{out}");
     assert!(verdicts(&out).contains(&("warn", "service key")), "{out}");

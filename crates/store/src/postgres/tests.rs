@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use keywright_core::timestamp::Timestamp;
 use keywright_testkit::fresh_database;
+use uuid::Uuid;
 
 use super::statements::Made;
 use super::*;

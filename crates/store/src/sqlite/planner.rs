@@ -30,7 +30,9 @@ impl Planner {
     }
 }
 
-/// SQLite searches an index, or scans.
+/// SQLite searches an index, or scans. What a statement is given as JSON it has to read whole.
 pub(super) fn is_served_by_an_index(plan: &str) -> bool {
-    !plan.lines().any(|step| step.starts_with("SCAN"))
+    !plan
+        .lines()
+        .any(|step| step.starts_with("SCAN") && !step.starts_with("SCAN json_each "))
 }

@@ -23,8 +23,8 @@ pub(crate) trait Change: Send + Sync + 'static {
     )]
     const DURABLE: bool = true;
 
-    /// Makes the change within the transaction of `connection`, in the order of locks keyspaces → users →
-    /// `api_keys`, and tells what to record of it.
+    /// Makes the change within the transaction of `connection`, in the order of locks keyspaces → `usage_gate` →
+    /// users → `api_keys` → counts of use, and tells what to record of it.
     fn make(
         &self,
         connection: &mut Connection,

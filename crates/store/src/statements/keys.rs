@@ -1,11 +1,11 @@
-//! Keys: making them, finding them, listing them, and noting their use.
+//! Keys: making them, finding them, listing them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keywright_core::audit::{Action, Attribution, AuditEntry, snapshot_of_key};
 use keywright_core::authority::{Caller, may_create};
-use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::identifier::{KeyspaceName, UserId};
 use keywright_core::key::{ApiKey, KeyRecord};
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
@@ -15,9 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::rows::{key_columns, keyspace_columns};
-use super::{
-    Change, Connection, Failure, Made, keyspaces, one_more, page, query, rows, users, write_uses,
-};
+use super::{Change, Connection, Failure, Made, keyspaces, one_more, page, query, rows, users};
 use crate::{KeyCreated, KeyQuery, KeySelector, Page, Position};
 
 statements! {
@@ -215,44 +213,5 @@ pub(super) fn entry(
         keyspace: Some(record.key.keyspace.clone()),
         before,
         after,
-    }
-}
-
-/// How many keys one transaction notes the use of: it locks their rows, and a revocation waits for it.
-const USES: usize = 1000;
-
-/// Notes when some keys were used last.
-pub(super) struct RecordUse {
-    /// Each key once, in the order of ids: who locks several rows locks them in one order.
-    uses: Vec<(Uuid, i64)>,
-}
-
-impl RecordUse {
-    /// Of several uses of one key, the last counts.
-    pub(super) fn of(uses: Vec<(KeyId, Timestamp)>) -> Vec<Self> {
-        let mut last = BTreeMap::new();
-        for (KeyId(id), at) in uses {
-            let known = last.entry(id).or_insert(at);
-            *known = at.max(*known);
-        }
-        let last: Vec<_> = last
-            .into_iter()
-            .map(|(id, at)| (id, at.as_micros()))
-            .collect();
-        last.chunks(USES)
-            .map(|some| Self {
-                uses: some.to_vec(),
-            })
-            .collect()
-    }
-}
-
-impl Change for RecordUse {
-    type Outcome = ();
-    const DURABLE: bool = false;
-
-    async fn make(&self, connection: &mut Connection) -> Result<Made<()>, Failure> {
-        write_uses(connection, &self.uses).await?;
-        Ok(Made::unrecorded(()))
     }
 }

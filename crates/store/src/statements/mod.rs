@@ -58,6 +58,7 @@ mod keyspaces;
 mod plans;
 mod rows;
 mod schema;
+mod usage;
 mod users;
 
 use std::future::Future;
@@ -75,13 +76,14 @@ use keywright_core::timestamp::Timestamp;
 use sqlx::{Executor, SqlSafeStr};
 
 use super::{
-    Connection, Db, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore, append_to_log,
-    meaning, write_uses,
+    Connection, Db, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore, add_counts,
+    append_to_log, gone_keys, meaning, uses, write_last_uses,
 };
 use crate::failure::{Failure, timed_out};
+use crate::usage::hour_of_day;
 use crate::{
     AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
-    KeyspaceEdited, Page, Store, StoreError, User, UserQuery,
+    KeyspaceEdited, Page, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 
 pub(super) use change::Made;
@@ -92,6 +94,7 @@ pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
 )]
 pub(super) use keys::any_service_key;
 pub(super) use schema::{Built, applied_and_known, prepare_database};
+pub(super) use usage::{Counts, Rows};
 #[allow(
     unused_imports,
     reason = "a store that writes several keys at once does it by statements of its own"
@@ -115,7 +118,10 @@ fn every_statement() -> impl Iterator<Item = &'static str> {
         edit_key::ALL,
         keys::ALL,
         keyspaces::ALL,
+        usage::ALL,
+        usage::OF_TABLES,
         users::ALL,
+        uses::ALL,
         OWN_STATEMENTS,
     ]
     .into_iter()
@@ -286,11 +292,43 @@ impl Store for ThisStore {
         .await
     }
 
-    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError> {
-        for some in keys::RecordUse::of(uses) {
-            self.change("record_use", some).await?;
+    async fn record_use(&self, uses: Uses) -> Result<(), StoreError> {
+        let Uses { last_used, counts } = uses;
+        for some in usage::NoteLastUses::of(&last_used) {
+            self.change("note_last_uses", some).await?;
         }
-        Ok(())
+        // The counts come last: whoever repeats all of this after an error counts nothing twice.
+        if counts.is_empty() {
+            return Ok(());
+        }
+        self.change("count_uses", usage::Count { counts }).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
+        read_list!(self, "usage", |connection| usage::list(connection, query))
+    }
+
+    async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let (day, _) = hour_of_day(before);
+        let mut removed = 0;
+        for of in [usage::Of::Keys, usage::Of::Users, usage::Of::Keyspaces] {
+            loop {
+                let some = self.change("trim_usage", usage::Trim { of, day }).await?;
+                removed += some.rows;
+                if !some.more {
+                    break;
+                }
+            }
+        }
+        let days = usage::ForgetDays { before: day };
+        self.change("trim_usage", days).await?;
+        loop {
+            let some = self.change("trim_usage", usage::ForgetKeys).await?;
+            removed += some.rows;
+            if !some.more {
+                return Ok(removed);
+            }
+        }
     }
 
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {

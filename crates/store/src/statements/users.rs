@@ -6,7 +6,9 @@ use keywright_core::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::{Change, Connection, Failure, Invalidated, Made, Row, one_more, page, query, rows};
+use super::{
+    Change, Connection, Failure, Invalidated, Made, Row, one_more, page, query, rows, usage,
+};
 use crate::{Page, User, UserPosition, UserQuery};
 
 statements! {
@@ -138,6 +140,14 @@ impl Change for DeleteUser {
     type Outcome = bool;
 
     async fn make(&self, connection: &mut Connection) -> Result<Made<bool>, Failure> {
+        if self.id.is_reserved() {
+            return Ok(Made::unrecorded(false));
+        }
+        usage::close_gate(connection).await?;
+        // Nobody makes a key of theirs from here on.
+        lock(connection, &self.id).await?;
+        usage::keys_depart(connection, &self.id).await?;
+        usage::forget_user(connection, &self.id).await?;
         let deleted = query(DELETE)
             .bind(self.id.as_str())
             .fetch_optional(connection)

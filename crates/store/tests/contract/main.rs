@@ -30,6 +30,7 @@ mod opening;
 mod pages;
 mod service_keys;
 mod slow_lists;
+mod usage;
 mod use_of_keys;
 mod users;
 mod world;

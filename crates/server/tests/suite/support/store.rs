@@ -14,7 +14,7 @@ use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{
     AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
-    KeyspaceEdited, Page, Store, StoreError, User, UserQuery,
+    KeyspaceEdited, Page, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::Semaphore;
 
@@ -198,9 +198,19 @@ impl Store for FaultyStore {
         self.real.edit_key(which, caller, edit, by).await
     }
 
-    async fn record_use(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), StoreError> {
+    async fn record_use(&self, uses: Uses) -> Result<(), StoreError> {
         self.write()?;
         self.real.record_use(uses).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
+        self.read()?;
+        self.real.usage(query).await
+    }
+
+    async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.write()?;
+        self.real.trim_usage(before).await
     }
 
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
