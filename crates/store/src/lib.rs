@@ -15,14 +15,18 @@ pub mod sqlite;
 mod standing;
 mod usage;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use keywright_core::audit::{Attribution, AuditEntry};
 use keywright_core::authority::{Caller, KeyEdit, Refusal};
+use keywright_core::decision::Facts;
 use keywright_core::digest::Digest;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
-use keywright_core::key::KeyRecord;
+use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
+use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 
 pub use crate::error::{OpenError, StoreError};
@@ -95,6 +99,71 @@ pub enum KeyspaceEdited {
     Refused(KeyspaceRefusal),
 }
 
+/// About what earlier answers hold no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The key of this digest.
+    Key(Digest),
+    /// Every key of this keyspace, and whether a text may be one of it.
+    Keyspace(KeyspaceName),
+    /// Every key of this user.
+    User(UserId),
+}
+
+/// A change that made earlier answers wrong: a row of the change log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedChange {
+    /// Its number: from 1, in the order of commits, without gaps.
+    pub seq: u64,
+    /// What it is about.
+    pub scope: Scope,
+}
+
+/// Learns of changes before those who asked for them are answered (DESIGN §5).
+pub trait ChangeObserver: Send + Sync {
+    /// These were committed by this process. Their seqs ascend, but those of another call may lie between or before.
+    ///
+    /// Nobody is answered before this returns. It must neither block nor panic.
+    fn committed(&self, changes: &[LoggedChange]);
+}
+
+/// What was read for a cache, with the newest change that was there when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<T> {
+    /// The seq of the newest row of the change log in the snapshot that `found` was read from; 0 where there is none.
+    pub seq: u64,
+    /// What was read.
+    pub found: T,
+}
+
+/// What a verification needs to know of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// Its public id.
+    pub id: KeyId,
+    /// The keyspace it belongs to.
+    pub keyspace: KeyspaceName,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What its owner calls it.
+    pub name: KeyName,
+    /// What a program attached to it.
+    pub metadata: Metadata,
+    /// What a decision depends on.
+    pub facts: Facts,
+}
+
+/// What a verification needs to know of a keyspace.
+#[derive(Clone)]
+pub struct KeyspaceFacts {
+    /// The keyspace.
+    pub keyspace: Keyspace,
+    /// By what its keys are told from made-up ones.
+    pub tag_keys: TagKeys,
+    /// Whether some of its keys were made elsewhere and have no tag.
+    pub holds_imported: bool,
+}
+
 /// How many connections a store has at most, where nothing else is said. (The embedded one has some more.)
 pub const CONNECTIONS: u32 = 10;
 
@@ -154,6 +223,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// The key whose text has this digest: one query.
     async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// What a cache keeps of the key whose text has this digest. Seq and key are of one snapshot.
+    async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError>;
+
+    /// What a cache keeps of all keyspaces. Seq and keyspaces are of one snapshot.
+    async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError>;
+
+    /// From now on, tells `observer` of every change that this process commits, before it is answered. Only the
+    /// first one asked for is told.
+    fn observe(&self, observer: Arc<dyn ChangeObserver>);
+
+    /// Whether nobody but this process can change the database while it is open: an observer then learns of all.
+    fn is_exclusive(&self) -> bool;
 
     /// One page of a user's keys, newest first.
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;

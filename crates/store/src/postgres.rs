@@ -7,7 +7,7 @@ mod creating;
 mod planner;
 mod uses;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
@@ -18,10 +18,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
-use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp, carry_out};
+use self::statements::{Built, Carried, Change, CreateKey, LogStamp, carry_out};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::failure::{Failure, timed_out};
-use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
+use crate::{
+    CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
+};
 
 /// Holds a row to the end of the transaction against every other change of it. (Not FOR UPDATE, which would also
 /// hold back whoever makes a key of that user or keyspace.)
@@ -56,6 +58,9 @@ type ThisStore = PostgresStore;
 
 const NAME: &str = "postgres";
 
+/// Any number of nodes share it.
+const IS_EXCLUSIVE: bool = false;
+
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
@@ -66,6 +71,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         2,
         "usage",
         include_str!("../migrations/postgres/0002_usage.sql"),
+    ),
+    (
+        3,
+        "imported keys",
+        include_str!("../migrations/postgres/0003_imported_keys.sql"),
     ),
 ];
 
@@ -125,6 +135,7 @@ pub struct PostgresStore {
     lists: Semaphore,
     /// How long to wait for one of them to end.
     wait: Duration,
+    observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
 }
 
 /// The connections to the server that takes changes.
@@ -177,6 +188,7 @@ impl PostgresStore {
             patience,
             lists: Semaphore::new(part_of(options.max_connections, 4)),
             wait: options.patience,
+            observer: Arc::default(),
         })
     }
 
@@ -212,8 +224,16 @@ impl PostgresStore {
             .fill(&mut nonce)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let primary = self.primary.clone();
+        let observer = self.observer.clone();
         // A task of its own: a caller that goes away cancels nothing.
-        let written = tokio::spawn(async move { primary.write(&change, &nonce).await }).await;
+        let written = tokio::spawn(async move {
+            let Carried { outcome, logged } = primary.write(&change, &nonce).await?;
+            if let (Some(observer), Some(change)) = (observer.get(), logged) {
+                observer.committed(&[change]);
+            }
+            Ok(outcome)
+        })
+        .await;
         written.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
     }
 
@@ -278,7 +298,7 @@ impl Primary {
         &self,
         change: &C,
         nonce: &[u8; 16],
-    ) -> Result<C::Outcome, StoreError> {
+    ) -> Result<Carried<C::Outcome>, StoreError> {
         let _share = share_of(&self.changes, self.wait, "too many changes are waiting").await?;
         let mut connection = self
             .pool
@@ -291,7 +311,7 @@ impl Primary {
                 tokio::time::timeout(self.patience, transaction(&mut connection, change, nonce))
                     .await;
             match made {
-                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Ok(made)) => return Ok(made),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
                 Ok(Err(failure)) => return Err(meaning(failure)),
                 Err(_) => {
@@ -309,23 +329,23 @@ async fn transaction<C: Change>(
     connection: &mut Connection,
     change: &C,
     nonce: &[u8; 16],
-) -> Result<C::Outcome, Failure> {
+) -> Result<Carried<C::Outcome>, Failure> {
     let mut transaction = connection
         .begin_with(if C::DURABLE { BEGIN } else { BEGIN_RELAXED })
         .await?;
-    let outcome = carry_out(change, nonce, &mut transaction).await?;
+    let made = carry_out(change, nonce, &mut transaction).await?;
     transaction.commit().await?;
-    Ok(outcome)
+    Ok(made)
 }
 
 /// The last part of a change: `cluster` is the last row locked, and the commit comes next.
 async fn append_to_log(
     connection: &mut Connection,
-    invalidated: &Invalidated,
+    scope: &Scope,
     stamp: &LogStamp<'_>,
-) -> Result<(), Failure> {
-    let (kind, key_hash, user_id, keyspace) = invalidated.columns();
-    sqlx::query(APPEND)
+) -> Result<i64, Failure> {
+    let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
+    let seq = sqlx::query_scalar(APPEND)
         .bind(stamp.nonce.as_slice())
         .bind(kind)
         .bind(key_hash)
@@ -334,7 +354,7 @@ async fn append_to_log(
         .bind(stamp.at.as_micros())
         .fetch_one(connection)
         .await?;
-    Ok(())
+    Ok(seq)
 }
 
 #[cfg(test)]

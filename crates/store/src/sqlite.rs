@@ -8,7 +8,7 @@ mod uses;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
@@ -23,11 +23,13 @@ use tokio::task::JoinHandle;
 use self::classification::meaning;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
-use self::statements::{Built, Change, CreateKey, Invalidated, LogStamp};
+use self::statements::{Built, Change, CreateKey, LogStamp};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
 use crate::failure::Failure;
-use crate::{CONNECTIONS, KeyCreated, OpenError, SchemaVersions, StoreError};
+use crate::{
+    CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
+};
 
 /// One writer at a time, and a transaction that begins as a writer's: rows need no locks of their own.
 macro_rules! for_update {
@@ -61,6 +63,9 @@ type ThisStore = SqliteStore;
 
 const NAME: &str = "sqlite";
 
+/// The lock on the file sees to it.
+const IS_EXCLUSIVE: bool = true;
+
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
@@ -71,6 +76,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         2,
         "usage",
         include_str!("../migrations/sqlite/0002_usage.sql"),
+    ),
+    (
+        3,
+        "imported keys",
+        include_str!("../migrations/sqlite/0003_imported_keys.sql"),
     ),
 ];
 
@@ -127,6 +137,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     patience: Duration,
+    observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
 }
 
 impl SqliteStore {
@@ -177,7 +188,9 @@ impl SqliteStore {
         };
         let readers = pool(options.readers).await.map_err(refused)?;
         let listers = pool(LISTERS).await.map_err(refused)?;
-        let (writer, writing) = Writer::start(connection, writing_options, file, options.patience);
+        let observer = Arc::new(OnceLock::new());
+        let task = writer::Task::new(connection, writing_options, file, observer.clone());
+        let (writer, writing) = Writer::start(task, options.patience);
         Ok(Self {
             readers,
             listers,
@@ -186,6 +199,7 @@ impl SqliteStore {
             clock,
             entropy,
             patience: options.patience,
+            observer,
         })
     }
 
@@ -334,13 +348,13 @@ fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptio
 /// The last part of a change. The one writer makes the order of the log that of the commits.
 async fn append_to_log(
     connection: &mut Connection,
-    invalidated: &Invalidated,
+    scope: &Scope,
     stamp: &LogStamp<'_>,
-) -> Result<(), Failure> {
+) -> Result<i64, Failure> {
     let seq: i64 = sqlx::query_scalar(NEXT_SEQ)
         .fetch_one(&mut *connection)
         .await?;
-    let (kind, key_hash, user_id, keyspace) = invalidated.columns();
+    let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
     sqlx::query(APPEND)
         .bind(seq)
         .bind(stamp.nonce.as_slice())
@@ -351,5 +365,5 @@ async fn append_to_log(
         .bind(stamp.at.as_micros())
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(seq)
 }

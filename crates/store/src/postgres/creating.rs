@@ -177,7 +177,7 @@ impl Primary {
                     let primary = self.clone();
                     tokio::spawn(async move {
                         let made = primary.write(&waiting.creation, &NO_NONCE).await;
-                        waiting.answer(made);
+                        waiting.answer(made.map(|made| made.outcome));
                     });
                 }
             }

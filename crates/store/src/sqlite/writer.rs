@@ -5,7 +5,7 @@
 //! queue, and the queue is the task's.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 
 use super::classification::{is_elsewhere, meaning};
 use super::file::DatabaseFile;
-use super::statements::{Change, Made, carry_out};
-use crate::StoreError;
+use super::statements::{Carried, Change, Made, carry_out};
 use crate::failure::Failure;
+use crate::{ChangeObserver, LoggedChange, StoreError};
 
 /// How many changes may wait. Who comes when as many do waits outside, and in the end is refused.
 const QUEUE: usize = 1024;
@@ -54,20 +54,9 @@ impl Reluctance {
 
 impl Writer {
     /// Starts the task. It ends, and lets go of the file, when the queue is closed and empty.
-    pub(super) fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
-        file: DatabaseFile,
-        patience: Duration,
-    ) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(task: Task, patience: Duration) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let reluctance = Reluctance::default();
-        let task = Task {
-            connection,
-            options,
-            reluctance: reluctance.clone(),
-            _file: file,
-        };
+        let reluctance = task.reluctance.clone();
         (
             Self {
                 queue: Mutex::new(Some(queue)),
@@ -95,7 +84,7 @@ impl Writer {
         let job = Box::new(Waiting {
             change,
             nonce,
-            outcome: None,
+            made: None,
             answer,
         });
         queue
@@ -152,6 +141,9 @@ trait Job: Send {
     /// Makes the change, within the transaction there is.
     async fn make(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError>;
 
+    /// The row that the change has in the log, once it was made.
+    fn logged(&self) -> Option<&LoggedChange>;
+
     /// Tells whoever asked, if they are still there. `Ok` only after the commit.
     fn answer(self: Box<Self>, result: Result<(), StoreError>);
 }
@@ -159,7 +151,7 @@ trait Job: Send {
 struct Waiting<C: Change> {
     change: C,
     nonce: [u8; 16],
-    outcome: Option<C::Outcome>,
+    made: Option<Carried<C::Outcome>>,
     answer: oneshot::Sender<Result<C::Outcome, StoreError>>,
 }
 
@@ -168,21 +160,25 @@ impl<C: Change> Job for Waiting<C> {
     async fn make(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let making = AssertUnwindSafe(carry_out(&self.change, &self.nonce, connection));
         match making.catch_unwind().await {
-            Ok(made) => self.outcome = Some(made.map_err(meaning)?),
+            Ok(made) => self.made = Some(made.map_err(meaning)?),
             // What panicked has been told by the panic hook. The savepoint is rolled back, and the task lives on.
             Err(_) => return Err(StoreError::Internal("a change panicked".to_owned())),
         }
         Ok(())
     }
 
+    fn logged(&self) -> Option<&LoggedChange> {
+        self.made.as_ref()?.logged.as_ref()
+    }
+
     fn answer(self: Box<Self>, result: Result<(), StoreError>) {
-        let Self {
-            outcome, answer, ..
-        } = *self;
-        let made =
-            || outcome.ok_or_else(|| StoreError::Internal("a change was not made".to_owned()));
+        let Self { made, answer, .. } = *self;
+        let outcome = || {
+            made.map(|made| made.outcome)
+                .ok_or_else(|| StoreError::Internal("a change was not made".to_owned()))
+        };
         // Who went away does not want to know.
-        let _ = answer.send(result.and_then(|()| made()));
+        let _ = answer.send(result.and_then(|()| outcome()));
     }
 }
 
@@ -197,15 +193,34 @@ impl Change for Nothing {
     }
 }
 
-struct Task {
+/// The task itself.
+pub(super) struct Task {
     connection: SqliteConnection,
     options: SqliteConnectOptions,
     reluctance: Reluctance,
+    observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
     /// Dropped last: the file is let go of when nothing writes to it any more.
     _file: DatabaseFile,
 }
 
 impl Task {
+    /// A task that writes with `connection`, opens another with `options` where that one is of no more use, and tells
+    /// `observer` of what it has committed.
+    pub(super) fn new(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        file: DatabaseFile,
+        observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
+    ) -> Self {
+        Self {
+            connection,
+            options,
+            reluctance: Reluctance::default(),
+            observer,
+            _file: file,
+        }
+    }
+
     async fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.recv_many(&mut batch, BATCH).await > 0 {
@@ -230,12 +245,29 @@ impl Task {
                     Err(_) => self.roll_back().await,
                 }
             }
+            self.tell(&batch, &results);
             for (job, result) in batch.drain(..).zip(results) {
                 job.answer(result);
             }
         }
         if let Err(error) = self.connection.close().await {
             tracing::error!(%error, "the database was not closed well");
+        }
+    }
+
+    /// Tells the observer of what was committed, before anybody is answered.
+    fn tell(&self, batch: &[Box<dyn Job>], results: &[Result<(), StoreError>]) {
+        let Some(observer) = self.observer.get() else {
+            return;
+        };
+        let committed: Vec<_> = batch
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| result.is_ok())
+            .filter_map(|(job, _)| job.logged().cloned())
+            .collect();
+        if !committed.is_empty() {
+            observer.committed(&committed);
         }
     }
 
@@ -320,9 +352,9 @@ pub(super) async fn alone<C: Change>(
 ) -> Result<C::Outcome, StoreError> {
     let made = async {
         execute(connection, BEGIN).await?;
-        let outcome = carry_out(change, &[0; 16], connection).await?;
+        let made = carry_out(change, &[0; 16], connection).await?;
         execute(connection, "COMMIT").await?;
-        Ok(outcome)
+        Ok(made.outcome)
     };
     made.await.map_err(meaning)
 }

@@ -4,11 +4,10 @@
 use std::future::Future;
 
 use keywright_core::audit::AuditEntry;
-use keywright_core::digest::Digest;
-use keywright_core::identifier::{KeyspaceName, UserId};
 use keywright_core::timestamp::Timestamp;
 
 use super::{Connection, Failure, append_to_log, audit};
+use crate::{LoggedChange, Scope};
 
 /// Something that changes the database. It may be begun more than once: where the database rolled the whole
 /// transaction back, as after a deadlock, it is begun again.
@@ -39,7 +38,7 @@ pub(crate) struct Made<T> {
 
 struct Recorded {
     entry: AuditEntry,
-    invalidated: Option<Invalidated>,
+    invalidated: Option<Scope>,
 }
 
 impl<T> Made<T> {
@@ -63,7 +62,7 @@ impl<T> Made<T> {
     }
 
     /// It was changed, and earlier answers about `invalidated` hold no longer.
-    pub(super) fn logged(outcome: T, entry: AuditEntry, invalidated: Invalidated) -> Self {
+    pub(super) fn logged(outcome: T, entry: AuditEntry, invalidated: Scope) -> Self {
         Self {
             outcome,
             recorded: Some(Recorded {
@@ -74,24 +73,12 @@ impl<T> Made<T> {
     }
 }
 
-/// About what earlier answers hold no longer: what a row of the change log says.
-pub(crate) enum Invalidated {
-    /// The key of this digest.
-    Key(Digest),
-    /// Every key of this keyspace, and whether a text may be one of it.
-    Keyspace(KeyspaceName),
-    /// Every key of this user.
-    User(UserId),
-}
-
-impl Invalidated {
-    /// The columns of a row: `kind`, `key_hash`, `user_id`, `keyspace`.
-    pub(crate) fn columns(&self) -> (&'static str, Option<&[u8]>, Option<&str>, Option<&str>) {
-        match self {
-            Self::Key(digest) => ("key", Some(digest.as_bytes()), None, None),
-            Self::User(id) => ("user", None, Some(id.as_str()), None),
-            Self::Keyspace(name) => ("keyspace", None, None, Some(name.as_str())),
-        }
+/// The columns of a row of the change log: `kind`, `key_hash`, `user_id`, `keyspace`.
+pub(crate) fn columns(scope: &Scope) -> (&'static str, Option<&[u8]>, Option<&str>, Option<&str>) {
+    match scope {
+        Scope::Key(digest) => ("key", Some(digest.as_bytes()), None, None),
+        Scope::User(id) => ("user", None, Some(id.as_str()), None),
+        Scope::Keyspace(name) => ("keyspace", None, None, Some(name.as_str())),
     }
 }
 
@@ -103,26 +90,36 @@ pub(crate) struct LogStamp<'a> {
     pub(crate) at: Timestamp,
 }
 
+/// What a transaction did: what whoever asked for it learns, and the row it has in the change log.
+pub(crate) struct Carried<T> {
+    pub(crate) outcome: T,
+    pub(crate) logged: Option<LoggedChange>,
+}
+
 /// Makes a change and records it. The row of `cluster` is the last lock taken, and the commit follows at once.
 pub(crate) async fn carry_out<C: Change>(
     change: &C,
     nonce: &[u8; 16],
     connection: &mut Connection,
-) -> Result<C::Outcome, Failure> {
+) -> Result<Carried<C::Outcome>, Failure> {
     let made = change.make(connection).await?;
+    let mut logged = None;
     if let Some(Recorded { entry, invalidated }) = made.recorded {
         audit::insert(connection, &entry).await?;
-        if let Some(invalidated) = invalidated {
-            append_to_log(
-                connection,
-                &invalidated,
-                &LogStamp {
-                    nonce,
-                    at: entry.by.at,
-                },
-            )
-            .await?;
+        if let Some(scope) = invalidated {
+            let stamp = LogStamp {
+                nonce,
+                at: entry.by.at,
+            };
+            let seq = append_to_log(connection, &scope, &stamp).await?;
+            logged = Some(LoggedChange {
+                seq: seq.cast_unsigned(),
+                scope,
+            });
         }
     }
-    Ok(made.outcome)
+    Ok(Carried {
+        outcome: made.outcome,
+        logged,
+    })
 }

@@ -8,8 +8,8 @@ use keywright_core::keyspace::Operation;
 use keywright_core::text::Description;
 use keywright_core::timestamp::Timestamp;
 
-use super::{Change, Connection, Failure, Invalidated, Made, keys, keyspaces, query, users};
-use crate::{KeyEdited, KeySelector};
+use super::{Change, Connection, Failure, Made, keys, keyspaces, query, users};
+use crate::{KeyEdited, KeySelector, Scope};
 
 statements! {
     LOCK = concat!("SELECT id FROM api_keys WHERE id = $1", for_update!());
@@ -56,7 +56,7 @@ impl Change for EditKey {
         };
         let (was, became) = difference(snapshot_of_key(&record), snapshot_of_key(&after));
         let entry = keys::entry(&after, &self.by, action, was, became);
-        let invalidated = Invalidated::Key(after.digest);
+        let invalidated = Scope::Key(after.digest);
         Ok(Made::logged(KeyEdited::Done(after), entry, invalidated))
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use sqlx::Row as _;
 
 use super::rows::keyspace_columns;
-use super::{Change, Connection, Failure, Invalidated, Made, query, rows};
-use crate::{KeyspaceCreated, KeyspaceEdited, MAX_KEYSPACES, catalogue_text};
+use super::{Change, Connection, Failure, Made, query, rows};
+use crate::{KeyspaceCreated, KeyspaceEdited, MAX_KEYSPACES, Scope, catalogue_text};
 
 statements! {
     LIST = concat!("SELECT ", keyspace_columns!(), " FROM keyspaces s ORDER BY s.name");
@@ -139,7 +139,7 @@ impl Change for CreateKeyspace {
             after,
         );
         // A text of its prefix was refused until now.
-        let invalidated = Invalidated::Keyspace(self.keyspace.name.clone());
+        let invalidated = Scope::Keyspace(self.keyspace.name.clone());
         Ok(Made::logged(KeyspaceCreated::Done, entry, invalidated))
     }
 }
@@ -206,7 +206,7 @@ impl Change for EditKeyspace {
             .await?;
         let (was, became) = difference(snapshot_of_keyspace(&before), snapshot_of_keyspace(&after));
         let entry = entry(&after, &self.by, Action::KeyspaceUpdated, was, became);
-        let invalidated = Invalidated::Keyspace(after.name.clone());
+        let invalidated = Scope::Keyspace(after.name.clone());
         Ok(Made::logged(
             KeyspaceEdited::Done(after),
             entry,

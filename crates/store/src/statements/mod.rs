@@ -54,6 +54,7 @@ mod change;
 mod edit_key;
 mod keys;
 mod keyspaces;
+mod load;
 #[cfg(test)]
 mod plans;
 mod rows;
@@ -62,6 +63,7 @@ mod usage;
 mod users;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use keywright_core::ambient::Clock;
@@ -76,18 +78,19 @@ use keywright_core::timestamp::Timestamp;
 use sqlx::{Executor, SqlSafeStr};
 
 use super::{
-    Connection, Db, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore, add_counts,
-    append_to_log, gone_keys, meaning, uses, write_last_uses,
+    Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
+    add_counts, append_to_log, gone_keys, meaning, uses, write_last_uses,
 };
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
-    AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
-    KeyspaceEdited, Page, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
+    UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 
 pub(super) use change::Made;
-pub(super) use change::{Change, Invalidated, LogStamp, carry_out};
+pub(super) use change::{Carried, Change, LogStamp, carry_out, columns};
 #[allow(
     unused_imports,
     reason = "only of a file can it be asked beside a server"
@@ -120,6 +123,7 @@ fn every_statement() -> impl Iterator<Item = &'static str> {
         keyspaces::ALL,
         usage::ALL,
         usage::OF_TABLES,
+        load::ALL,
         users::ALL,
         uses::ALL,
         OWN_STATEMENTS,
@@ -265,6 +269,25 @@ impl Store for ThisStore {
             connection,
             KeySelector::Digest(*digest)
         ))
+    }
+
+    async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError> {
+        read!(self, "load_key", |connection| load::key(connection, digest))
+    }
+
+    async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError> {
+        read!(self, "load_keyspaces", |connection| load::keyspaces(
+            connection
+        ))
+    }
+
+    fn observe(&self, observer: Arc<dyn ChangeObserver>) {
+        // Whoever came first stays.
+        let _ = self.observer.set(observer);
+    }
+
+    fn is_exclusive(&self) -> bool {
+        IS_EXCLUSIVE
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {

@@ -6,10 +6,8 @@ use keywright_core::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::{
-    Change, Connection, Failure, Invalidated, Made, Row, one_more, page, query, rows, usage,
-};
-use crate::{Page, User, UserPosition, UserQuery};
+use super::{Change, Connection, Failure, Made, Row, one_more, page, query, rows, usage};
+use crate::{Page, Scope, User, UserPosition, UserQuery};
 
 statements! {
     FIND = "SELECT id, created_at, api_keys FROM users WHERE id = $1 AND id <> ''";
@@ -169,6 +167,6 @@ impl Change for DeleteUser {
             before: json!({"api_keys": api_keys, "created_at": created_at.to_string()}),
             after: Value::Null,
         };
-        Ok(Made::logged(true, entry, Invalidated::User(id)))
+        Ok(Made::logged(true, entry, Scope::User(id)))
     }
 }
