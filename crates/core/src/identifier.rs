@@ -65,6 +65,18 @@ impl UserId {
         Self(String::new())
     }
 
+    /// Takes an id back that was an id before, such as from another type that keeps it as text.
+    ///
+    /// # Panics
+    /// Where it never was one.
+    pub fn from_stored(id: &str) -> Self {
+        if id.is_empty() {
+            Self::reserved()
+        } else {
+            Self::new(id).expect("this was a user's id before")
+        }
+    }
+
     /// Whether this is the owner of service keys.
     pub fn is_reserved(&self) -> bool {
         self.0.is_empty()

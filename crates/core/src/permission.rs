@@ -109,6 +109,15 @@ impl Catalogue {
         self.0.iter().position(|known| known.name.as_str() == name)
     }
 
+    /// Whether it knows every one of these numbers. Where it does not, it is older than the grants.
+    pub fn holds(&self, grants: Grants) -> bool {
+        grants
+            .0
+            .checked_shr(u32::try_from(self.0.len()).unwrap_or(u32::MAX))
+            .unwrap_or(0)
+            == 0
+    }
+
     /// The grant of every permission there is.
     pub fn everything(&self) -> Grants {
         Grants((0..self.0.len()).fold(0, |bits, number| bits | 1 << number))

@@ -1,76 +1,455 @@
 //! From a presented text to a decision.
+//!
+//! The short way is [`Verifier::decide_from_memory`]: digest, memory, lease, decision, and nothing to wait for. The
+//! long way, [`Verifier::verify`], is for what memory does not know.
 
 use std::sync::Arc;
 
 use keywright_core::ambient::Clock;
-use keywright_core::decision::{Code, Facts, Question, decide};
+use keywright_core::decision::{Code, Question, decide};
 use keywright_core::digest::Digest;
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::WellFormed;
-use keywright_store::{Store, StoreError};
+use keywright_core::keyspace::Keyspace;
+use keywright_store::{KeyFacts, Store, StoreError};
+use tokio::sync::{Semaphore, watch};
 
+use crate::decision::{Decision, Found};
+use crate::figures::{Figures, Sample};
+use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
+use crate::lease::Lease;
+use crate::loads::{Joined, Lane, LoadBounds, Outcome};
+use crate::memory::Memory;
+use crate::owner::Owner;
+use crate::record::CachedKey;
 use crate::usage::UseLog;
 
-/// A decision, with the key it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// What was decided.
-    pub code: Code,
-    /// The key; `None` exactly with [`Code::NotFound`].
-    pub record: Option<KeyRecord>,
+/// How often something is read again that a change made old while it was read. A key that changes faster than that
+/// is nobody's key.
+const TRIES: usize = 16;
+
+/// How many verifications may ask the store themselves at once, where there is no lease.
+const ASKING: usize = 1024;
+
+/// What bounds a verifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifierOptions {
+    /// How many keys are kept in memory, reckoned at 256 bytes each.
+    pub cache_keys: usize,
+    /// How many keys may be read from the store at once.
+    pub loads: LoadBounds,
+    /// Whether uses are noted at all.
+    pub note_uses: bool,
 }
 
-/// Decides whether keys are good.
+impl Default for VerifierOptions {
+    fn default() -> Self {
+        Self {
+            cache_keys: 1_000_000,
+            loads: LoadBounds::default(),
+            note_uses: true,
+        }
+    }
+}
+
+/// Why nothing was decided. No answer is ever guessed (CONTRACT §4.2).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The store cannot tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// As many keys are being looked up as may be at once.
+    #[error("too many keys are being looked up at once")]
+    Busy,
+}
+
+/// Decides whether keys are good. Cheap to clone.
 #[derive(Clone)]
-pub struct Verifier {
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    memory: Arc<Memory>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     uses: UseLog,
+    options: VerifierOptions,
+    /// One at a time reads the keyspaces.
+    reading_keyspaces: tokio::sync::Mutex<()>,
+    asking: Semaphore,
+    figures: Figures,
 }
 
 impl Verifier {
-    /// A verifier over `store`, which notes in `uses` what was good.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, uses: UseLog) -> Self {
-        Self { store, clock, uses }
+    /// A verifier over `store`, which learns of its changes, and notes uses in a log of its own.
+    ///
+    /// With [`Lease::endless`], every change of the store must come to its observers before it is answered.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        lease: Lease,
+        options: VerifierOptions,
+    ) -> Self {
+        let numbers = KeyspaceNumbers::default();
+        let memory = Arc::new(Memory::new(options.cache_keys, lease, numbers.clone()));
+        store.observe(memory.clone());
+        Self(Arc::new(Inner {
+            memory,
+            uses: UseLog::new(store.clone(), numbers),
+            store,
+            clock,
+            options,
+            reading_keyspaces: tokio::sync::Mutex::default(),
+            asking: Semaphore::new(ASKING),
+            figures: Figures::register(),
+        }))
     }
 
-    /// Decides about what was presented as a key (CONTRACT §4.2), and notes its use if it is good.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store cannot tell: no answer is ever guessed.
-    pub async fn verify<S: AsRef<str> + Sync>(
+    /// The uses that this verifier notes.
+    pub fn uses(&self) -> &UseLog {
+        &self.0.uses
+    }
+
+    /// What allows it to decide from memory.
+    pub fn lease(&self) -> &Lease {
+        &self.0.memory.lease
+    }
+
+    /// Shows in the metrics how full memory is.
+    pub fn publish(&self) {
+        let loads = self.0.memory.gate().loads.len();
+        self.0.figures.publish(self.0.memory.occupancy(), loads);
+    }
+
+    /// Decides from memory alone, and notes the use. `None` where memory cannot tell: then nothing was noted, and
+    /// `then` was not called.
+    pub fn decide_from_memory<S, R>(
         &self,
         text: &str,
         question: &Question<'_, S>,
-    ) -> Result<Verified, StoreError> {
-        let found = self.find(text).await?;
-        let now = self.clock.now();
-        let code = found.as_ref().map_or(Code::NotFound, |record| {
-            decide(Facts::from(&record.key), &record.keyspace, question, now)
-        });
-        count(code, found.as_ref());
-        let record = found.filter(|_| code != Code::NotFound);
-        if let (Code::Valid, Some(record)) = (code, &record) {
-            self.uses.note(record.key.id, now);
-        }
-        Ok(Verified { code, record })
+        then: impl FnOnce(Decision<'_>) -> R,
+    ) -> Option<R>
+    where
+        S: AsRef<str>,
+    {
+        self.0.remembered(text, question, then).ok()
     }
 
-    /// The key whose text this is, whatever its state. Text that is no key's by its form and check costs no query.
+    /// Decides about what was presented as a key (CONTRACT §4.2), and notes its use.
+    ///
+    /// # Errors
+    /// [`VerifyError`] where neither memory nor the store can tell.
+    pub async fn verify<S, R, F>(
+        &self,
+        text: &str,
+        question: &Question<'_, S>,
+        then: F,
+    ) -> Result<R, VerifyError>
+    where
+        S: AsRef<str> + Sync,
+        F: FnOnce(Decision<'_>) -> R + Send,
+    {
+        match self.0.remembered(text, question, then) {
+            Ok(answer) => Ok(answer),
+            Err(then) => self.0.find_out(text, question, then).await,
+        }
+    }
+
+    /// Notes that a key was good for something else than a verification.
+    pub fn note_use(&self, record: &KeyRecord) {
+        let inner = &*self.0;
+        if inner.options.note_uses {
+            let key = inner.unshared(record);
+            inner.uses.note(&key, Code::Valid, inner.clock.now());
+        }
+    }
+
+    /// The key whose text this is, whatever its state, as the store knows it now. Made-up text costs no query.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot tell.
     pub async fn find(&self, text: &str) -> Result<Option<KeyRecord>, StoreError> {
-        if WellFormed::parse(text).is_none() {
+        let inner = &*self.0;
+        let deadline = inner.memory.lease.deadline();
+        let judged = inner
+            .memory
+            .keyspaces()
+            .as_ref()
+            .map(|known| matches!(known.judge(text), Judgement::MadeUp(_)));
+        let made_up = match judged {
+            Some(made_up) if deadline.is_ahead(&*inner.clock) => made_up,
+            _ => WellFormed::parse(text).is_none(),
+        };
+        if made_up {
+            inner.figures.refused.increment(1);
             return Ok(None);
         }
-        self.store.find_key_by_digest(&Digest::of(text)).await
+        inner.store.find_key_by_digest(&Digest::of(text)).await
     }
 }
 
-fn count(code: Code, found: Option<&KeyRecord>) {
-    // The name of a keyspace goes into a label only where the key is known: what strangers send makes no series.
-    let keyspace = found.map_or_else(String::new, |record| record.keyspace.name.to_string());
-    metrics::counter!("keywright_decisions_total", "code" => code.as_str(), "keyspace" => keyspace)
-        .increment(1);
+impl Inner {
+    /// The short way. Gives `then` back where memory cannot tell.
+    fn remembered<S, R, F>(&self, text: &str, question: &Question<'_, S>, then: F) -> Result<R, F>
+    where
+        S: AsRef<str>,
+        F: FnOnce(Decision<'_>) -> R,
+    {
+        let sample = Sample::draw(&*self.clock);
+        // The deadline first, memory then, the clock last: see `Lease`.
+        let deadline = self.memory.lease.deadline();
+        let keyspaces = self.memory.keyspaces();
+        let Some(keyspaces) = keyspaces.as_deref() else {
+            return Err(then);
+        };
+        let digest = Digest::of(text);
+        let Some(key) = self.memory.recall(&digest) else {
+            let absent_from = match keyspaces.judge(text) {
+                Judgement::MadeUp(keyspace) => {
+                    self.figures.refused.increment(1);
+                    keyspace
+                }
+                Judgement::Tagged(keyspace) | Judgement::Untagged(keyspace) => {
+                    if !self.memory.knows_absent(&digest) {
+                        return Err(then);
+                    }
+                    self.figures.known_absent.increment(1);
+                    Some(keyspace)
+                }
+            };
+            if !deadline.is_ahead(&*self.clock) {
+                return Err(then);
+            }
+            return Ok(self.not_found(absent_from, then));
+        };
+        let Some(keyspace) = keyspaces.get(key.keyspace()) else {
+            return Err(then);
+        };
+        if !keyspace.catalogue.holds(key.grants()) || !deadline.is_ahead(&*self.clock) {
+            return Err(then);
+        }
+        let answer = self.found(&key, keyspace, question, then);
+        if let Some(sample) = &sample {
+            self.figures.decided(sample, &*self.clock);
+        }
+        Ok(answer)
+    }
+
+    /// Decides about a key that there is, and notes its use.
+    fn found<S, R>(
+        &self,
+        key: &CachedKey,
+        keyspace: &Keyspace,
+        question: &Question<'_, S>,
+        then: impl FnOnce(Decision<'_>) -> R,
+    ) -> R
+    where
+        S: AsRef<str>,
+    {
+        let now = self.clock.now();
+        let code = decide(key.facts(), keyspace, question, now);
+        if code == Code::NotFound {
+            return self.not_found(Some(key.keyspace()), then);
+        }
+        if self.options.note_uses {
+            self.uses.note(key, code, now);
+        }
+        let found = Some(Found { key, keyspace });
+        then(Decision { code, found })
+    }
+
+    fn not_found<R>(
+        &self,
+        keyspace: Option<KeyspaceNumber>,
+        then: impl FnOnce(Decision<'_>) -> R,
+    ) -> R {
+        if self.options.note_uses {
+            self.uses.note_not_found(keyspace);
+        }
+        let code = Code::NotFound;
+        then(Decision { code, found: None })
+    }
+
+    /// The long way.
+    async fn find_out<S, R, F>(
+        &self,
+        text: &str,
+        question: &Question<'_, S>,
+        mut then: F,
+    ) -> Result<R, VerifyError>
+    where
+        S: AsRef<str> + Sync,
+        F: FnOnce(Decision<'_>) -> R + Send,
+    {
+        let digest = Digest::of(text);
+        for _ in 0..TRIES {
+            let deadline = self.memory.lease.deadline();
+            if !deadline.is_ahead(&*self.clock) {
+                break;
+            }
+            self.read_keyspaces().await?;
+            then = match self.remembered(text, question, then) {
+                Ok(answer) => return Ok(answer),
+                Err(then) => then,
+            };
+            let judgement = self
+                .memory
+                .keyspaces()
+                .as_ref()
+                .map(|known| known.judge(text));
+            let (keyspace, lane) = match judgement {
+                // A change came in between, or the lease ended.
+                None | Some(Judgement::MadeUp(_)) => continue,
+                Some(Judgement::Tagged(keyspace)) => (keyspace, Lane::Tagged),
+                Some(Judgement::Untagged(keyspace)) => (keyspace, Lane::Untagged),
+            };
+            let loaded = self.load(&digest, lane).await?;
+            // A load that others began is as new as the changes that were applied here, and so as the lease.
+            if !deadline.is_ahead(&*self.clock) {
+                break;
+            }
+            let Some(key) = loaded else {
+                return Ok(self.not_found(Some(keyspace), then));
+            };
+            let keyspaces = self.memory.keyspaces();
+            let Some(known) = keyspaces.as_ref() else {
+                continue;
+            };
+            match known.get(key.keyspace()) {
+                Some(keyspace) if keyspace.catalogue.holds(key.grants()) => {
+                    return Ok(self.found(&key, keyspace, question, then));
+                }
+                // The key is newer than the keyspaces.
+                _ => self.memory.forget_keyspaces(),
+            }
+        }
+        self.ask(&digest, text, question, then).await
+    }
+
+    /// Without a lease: asks the store about this one verification, and remembers nothing.
+    async fn ask<S, R>(
+        &self,
+        digest: &Digest,
+        text: &str,
+        question: &Question<'_, S>,
+        then: impl FnOnce(Decision<'_>) -> R,
+    ) -> Result<R, VerifyError>
+    where
+        S: AsRef<str> + Sync,
+    {
+        if WellFormed::parse(text).is_none() {
+            self.figures.refused.increment(1);
+            return Ok(self.not_found(None, then));
+        }
+        let _place = self.asking.try_acquire().map_err(|_| self.busy())?;
+        self.figures.asked.increment(1);
+        let found = self.store.find_key_by_digest(digest).await?;
+        let Some(record) = found else {
+            return Ok(self.not_found(None, then));
+        };
+        let key = self.unshared(&record);
+        Ok(self.found(&key, &record.keyspace, question, then))
+    }
+
+    /// A key as memory would keep it, for one use.
+    fn unshared(&self, record: &KeyRecord) -> CachedKey {
+        let keyspace = self.memory.numbers.of(&record.keyspace.name);
+        let owner = Owner::alone(&record.key.user_id);
+        CachedKey::new(&KeyFacts::from(&record.key), owner, keyspace)
+    }
+
+    /// Sees to it that all keyspaces are known.
+    async fn read_keyspaces(&self) -> Result<(), VerifyError> {
+        if self.memory.keyspaces().is_some() {
+            return Ok(());
+        }
+        let _alone = self.reading_keyspaces.lock().await;
+        for _ in 0..TRIES {
+            if self.memory.keyspaces().is_some() {
+                return Ok(());
+            }
+            let loaded = self.store.load_keyspaces().await?;
+            if self.memory.fill_keyspaces(loaded).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(self.busy())
+    }
+
+    /// What the store says of this key: read once for all who ask at the same time.
+    async fn load(&self, digest: &Digest, lane: Lane) -> Result<Option<CachedKey>, VerifyError> {
+        let mut outcome = {
+            let mut gate = self.memory.gate();
+            if let Some(known) = self.memory.recall(digest) {
+                return Ok(Some(known));
+            }
+            match gate.loads.join(digest, lane, self.options.loads) {
+                Joined::Waiting(outcome) => {
+                    self.figures.waits.increment(1);
+                    outcome
+                }
+                Joined::Begun(tell, outcome) => {
+                    self.figures.begun(lane);
+                    let load = Load {
+                        memory: self.memory.clone(),
+                        store: self.store.clone(),
+                        digest: *digest,
+                        tell,
+                    };
+                    // A task of its own: whoever asked first may go away, and the others still wait.
+                    tokio::spawn(load.run());
+                    outcome
+                }
+                Joined::Full => return Err(self.busy()),
+            }
+        };
+        match outcome.wait_for(Option::is_some).await {
+            // infallible: this is what was waited for
+            Ok(outcome) => outcome.clone().expect("an outcome was waited for"),
+            Err(_) => {
+                Err(StoreError::Internal("a load ended without an outcome".to_owned()).into())
+            }
+        }
+    }
+
+    fn busy(&self) -> VerifyError {
+        self.figures.turned_away.increment(1);
+        VerifyError::Busy
+    }
+}
+
+/// A key on its way from the store into memory.
+struct Load {
+    memory: Arc<Memory>,
+    store: Arc<dyn Store>,
+    digest: Digest,
+    tell: watch::Sender<Outcome>,
+}
+
+impl Load {
+    async fn run(self) {
+        let outcome = self.read().await;
+        if outcome.is_err() {
+            self.memory.gate().loads.end(&self.digest);
+        }
+        self.tell.send_replace(Some(outcome));
+    }
+
+    async fn read(&self) -> Result<Option<CachedKey>, VerifyError> {
+        for _ in 0..TRIES {
+            let loaded = self.store.load_key(&self.digest).await?;
+            if let Ok(found) = self.memory.fill(&self.digest, &loaded) {
+                return Ok(found);
+            }
+        }
+        Err(VerifyError::Busy)
+    }
+}
+
+impl Drop for Load {
+    /// Where the store panicked, those who wait must not find this load again.
+    fn drop(&mut self) {
+        if self.tell.borrow().is_none() {
+            self.memory.gate().loads.end(&self.digest);
+        }
+    }
 }

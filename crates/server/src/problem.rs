@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keywright_api::problem::{ErrorCode, FieldError};
 use keywright_core::ambient::EntropyError;
+use keywright_engine::VerifyError;
 use keywright_store::StoreError;
 
 /// An error on its way to the client. Its text was written for the client: nothing of the database goes in.
@@ -195,6 +196,17 @@ impl From<StoreError> for Problem {
                 tracing::error!(%error, "store failed");
                 Self::internal()
             }
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Store(error) => error.into(),
+            VerifyError::Busy => Self::unavailable(
+                "too many keys that are not in memory are being looked up; try again",
+            ),
         }
     }
 }

@@ -54,7 +54,10 @@ impl Server {
             let router = app::metrics_router(state.clone());
             listeners.push(tokio::spawn(serve(metrics, router, limits, stopping)));
         }
-        let flusher = tokio::spawn(state.uses.clone().flush_every(settings.use_flush_interval));
+        let clock = state.clock.clone();
+        let uses = state.verifier.uses().clone();
+        let flusher =
+            tokio::spawn(uses.flush_every(settings.use_flush_interval, move || clock.now()));
         Self {
             state,
             stop,
@@ -94,7 +97,8 @@ impl Server {
         self.flusher.abort();
         // What it was writing still waits, and is written below.
         let _ = self.flusher.await;
-        let flush = tokio::time::timeout(Duration::from_secs(10), self.state.uses.flush()).await;
+        let flush = self.state.verifier.uses().flush(self.state.clock.now());
+        let flush = tokio::time::timeout(Duration::from_secs(10), flush).await;
         let uses_written = matches!(flush, Ok(Ok(())));
         self.state.store.close().await;
         Stopped {

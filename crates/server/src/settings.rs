@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
+use keywright_engine::VerifierOptions;
 use secrecy::SecretString;
 
 use crate::jwt::JwksUrl;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// How often last uses are written.
     pub use_flush_interval: Duration,
+    /// What bounds verification: keys in memory, keys being looked up.
+    pub verifier: VerifierOptions,
     /// How many connections may be open at once; further ones wait to be accepted.
     pub max_connections: usize,
 }
@@ -70,6 +73,7 @@ impl Default for Settings {
             fetch_timeout: Duration::from_secs(5),
             stop_timeout: Duration::from_secs(30),
             use_flush_interval: Duration::from_secs(1),
+            verifier: VerifierOptions::default(),
             max_connections: 10_000,
         }
     }

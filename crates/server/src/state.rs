@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use keywright_core::ambient::{Clock, Entropy};
-use keywright_engine::{UseLog, Verifier};
+use keywright_engine::{Lease, Verifier};
 use keywright_store::Store;
 
 use crate::failures::FailureTable;
@@ -34,7 +34,6 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) verifier: Verifier,
-    pub(crate) uses: UseLog,
     pub(crate) jwt: JwtVerifier,
     pub(crate) failures: FailureTable,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -52,9 +51,14 @@ impl AppState {
             clock,
             entropy,
         } = surroundings;
-        let uses = UseLog::new(store.clone());
+        // Where others can change the database as well, nobody tells this process of their changes.
+        let lease = if store.is_exclusive() {
+            Lease::endless()
+        } else {
+            Lease::none()
+        };
         Self(Arc::new(Inner {
-            verifier: Verifier::new(store.clone(), clock.clone(), uses.clone()),
+            verifier: Verifier::new(store.clone(), clock.clone(), lease, settings.verifier),
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
@@ -65,7 +69,6 @@ impl AppState {
             store,
             clock,
             entropy,
-            uses,
         }))
     }
 }

@@ -38,6 +38,9 @@ impl MetricsText {
             .set(f64::from(connections.open));
         metrics::gauge!("keywright_store_connections", "state" => "idle")
             .set(f64::from(connections.idle));
+        // What is still in the records of the keys counts as well.
+        state.verifier.uses().take(state.clock.now());
+        state.verifier.publish();
         self.0.run_upkeep();
         self.0.render()
     }

@@ -2,12 +2,10 @@
 
 use keywright_api as api;
 use keywright_core::audit::{ActorKind, AuditEntry};
-use keywright_core::decision::Code;
 use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
-use keywright_engine::Verified;
 use keywright_store::User;
 use serde_json::{Map, Value};
 
@@ -55,39 +53,6 @@ pub(crate) fn key(record: &KeyRecord) -> api::Key {
         updated_at: key.updated_at.to_string(),
         metadata: object(&key.metadata),
     }
-}
-
-/// The answer to a verification that asked for `asked`.
-pub(crate) fn verification(verified: &Verified, asked: &[String]) -> api::Verification {
-    let not_found = api::NoKey {
-        valid: false,
-        code: api::NotFoundCode::NotFound,
-    };
-    let Some(record) = &verified.record else {
-        return api::Verification::NotFound(not_found);
-    };
-    let code = match verified.code {
-        Code::NotFound => return api::Verification::NotFound(not_found),
-        Code::Revoked => api::FoundCode::Revoked,
-        Code::Suspended => api::FoundCode::Suspended,
-        Code::Expired => api::FoundCode::Expired,
-        Code::InsufficientPermissions => api::FoundCode::InsufficientPermissions,
-        Code::Valid => api::FoundCode::Valid,
-    };
-    let lacks = code == api::FoundCode::InsufficientPermissions;
-    let missing = || record.keyspace.catalogue.missing(record.key.grants, asked);
-    api::Verification::Found(Box::new(api::FoundKey {
-        valid: code == api::FoundCode::Valid,
-        code,
-        key_id: record.key.id.0,
-        user_id: record.key.user_id.to_string(),
-        name: record.key.name.to_string(),
-        keyspace: record.key.keyspace.to_string(),
-        permissions: permissions(record),
-        expires_at: time(record.key.expires_at),
-        metadata: object(&record.key.metadata),
-        missing_permissions: lacks.then(|| missing().into_iter().map(str::to_owned).collect()),
-    }))
 }
 
 pub(crate) fn keyspace(keyspace: &Keyspace) -> api::Keyspace {

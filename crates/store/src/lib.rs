@@ -23,7 +23,7 @@ use keywright_core::authority::{Caller, KeyEdit, Refusal};
 use keywright_core::decision::Facts;
 use keywright_core::digest::Digest;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
-use keywright_core::key::{KeyRecord, Metadata};
+use keywright_core::key::{ApiKey, KeyRecord, Metadata};
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
 use keywright_core::text::KeyName;
@@ -151,6 +151,19 @@ pub struct KeyFacts {
     pub metadata: Metadata,
     /// What a decision depends on.
     pub facts: Facts,
+}
+
+impl From<&ApiKey> for KeyFacts {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            id: key.id,
+            keyspace: key.keyspace.clone(),
+            user_id: key.user_id.clone(),
+            name: key.name.clone(),
+            metadata: key.metadata.clone(),
+            facts: Facts::from(key),
+        }
+    }
 }
 
 /// What a verification needs to know of a keyspace.

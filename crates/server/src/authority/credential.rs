@@ -8,6 +8,7 @@ use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::keyspace::{Operation, SERVICE};
 use keywright_core::permission::Grants;
 use keywright_core::{decision, decision::Question};
+use keywright_engine::{Decision, Found};
 
 use crate::exchange::Exchange;
 use crate::jwt::JwtError;
@@ -120,16 +121,21 @@ pub(crate) async fn service_key(
         permissions: &[operation.name()],
         keyspace: Some(SERVICE),
     };
-    let verified = state.verifier.verify(text, &question).await?;
-    let Some(record) = verified.record else {
+    let admit = |decision: Decision<'_>| admitted(decision, operation);
+    state.verifier.verify(text, &question, admit).await?
+}
+
+/// The service key, if it is good for what was asked.
+fn admitted(decision: Decision<'_>, operation: Operation) -> Result<ServiceKey, Problem> {
+    let Some(Found { key, .. }) = decision.found else {
         return Err(Problem::invalid_token(
             "this is not a service key of this server",
         ));
     };
-    match verified.code {
+    match decision.code {
         decision::Code::Valid => Ok(ServiceKey {
-            id: record.key.id,
-            grants: record.key.grants,
+            id: key.id(),
+            grants: key.grants(),
         }),
         decision::Code::InsufficientPermissions => {
             Err(Problem::insufficient_scope(&[operation.name()]))

@@ -1,15 +1,15 @@
 //! `/api/verify`: verification (CONTRACT §4.2).
 
+mod answer;
 pub(crate) mod batch;
 pub(crate) mod one;
 
-use keywright_api::{Verification, VerifyKey};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use keywright_api::VerifyKey;
 use keywright_core::decision::Question;
 
-use crate::problem::Problem;
-use crate::state::AppState;
 use crate::validate::Validation;
-use crate::wire;
 
 /// The longest text that is taken as a key, in characters.
 const MAX_KEY: usize = 512;
@@ -43,11 +43,14 @@ fn check(validation: &mut Validation, place: &str, question: &VerifyKey) {
     }
 }
 
-async fn decide(question: &VerifyKey, state: &AppState) -> Result<Verification, Problem> {
-    let asked = Question {
+fn asked(question: &VerifyKey) -> Question<'_, String> {
+    Question {
         permissions: &question.permissions,
         keyspace: question.keyspace.as_deref(),
-    };
-    let verified = state.verifier.verify(&question.key, &asked).await?;
-    Ok(wire::verification(&verified, &question.permissions))
+    }
+}
+
+/// JSON that is written already.
+fn json(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -22,6 +22,6 @@ pub(crate) async fn whoami(
     GoodHolder(record): GoodHolder,
     State(state): State<AppState>,
 ) -> Result<Json<Key>, Problem> {
-    state.uses.note(record.key.id, state.clock.now());
+    state.verifier.note_use(&record);
     Ok(Json(wire::key(&record)))
 }

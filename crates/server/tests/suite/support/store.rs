@@ -13,8 +13,9 @@ use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{
-    AuditQuery, Connections, KeyCreated, KeyEdited, KeyQuery, KeySelector, KeyspaceCreated,
-    KeyspaceEdited, Page, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
+    UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::Semaphore;
 
@@ -103,6 +104,13 @@ impl FaultyStore {
         }
     }
 
+    fn look_up(&self) -> Result<(), StoreError> {
+        if self.lookups_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.suffer(Fault::Down);
+        }
+        self.read()
+    }
+
     fn write(&self) -> Result<(), StoreError> {
         if *self.fault.lock().unwrap() == Fault::ReadOnly {
             self.failed_writes.fetch_add(1, Ordering::SeqCst);
@@ -172,11 +180,26 @@ impl Store for FaultyStore {
     }
 
     async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
-        if self.lookups_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            self.suffer(Fault::Down);
-        }
-        self.read()?;
+        self.look_up()?;
         self.real.find_key_by_digest(digest).await
+    }
+
+    async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError> {
+        self.look_up()?;
+        self.real.load_key(digest).await
+    }
+
+    async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError> {
+        self.read()?;
+        self.real.load_keyspaces().await
+    }
+
+    fn observe(&self, observer: Arc<dyn ChangeObserver>) {
+        self.real.observe(observer);
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.real.is_exclusive()
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {

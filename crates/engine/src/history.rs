@@ -1,0 +1,62 @@
+//! Which changes were applied lately, so that nothing older than them gets into memory again (I3).
+
+use std::collections::VecDeque;
+
+use keywright_core::digest::Digest;
+use keywright_core::identifier::UserId;
+use keywright_store::{KeyFacts, LoggedChange, Scope};
+
+/// How many changes are remembered one by one. What is older than all of them is older than everything.
+const REMEMBERED: usize = 1024;
+
+/// The changes that were applied last.
+///
+/// A change is applied by dropping what it is about from memory, and noting it here. Something that was read from the
+/// store before the change, and comes after it was applied, is found here to be old.
+#[derive(Default)]
+pub(crate) struct History {
+    applied: VecDeque<LoggedChange>,
+    /// The highest seq of those that are not remembered any more.
+    forgotten: u64,
+}
+
+impl History {
+    /// Notes that a change was applied. Changes of several tasks may come in another order than their seqs'.
+    pub(crate) fn note(&mut self, change: LoggedChange) {
+        if self.applied.len() == REMEMBERED
+            && let Some(oldest) = self.applied.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest.seq);
+        }
+        self.applied.push_back(change);
+    }
+
+    /// Whether a key that was read together with `seq` is as new as every change that was applied to it.
+    pub(crate) fn has_key_as_of(&self, seq: u64, digest: &Digest, key: Option<&KeyFacts>) -> bool {
+        let owner = key.map(|key| &key.user_id);
+        self.has_as_of(seq, |scope| concerns_key(scope, digest, owner))
+    }
+
+    /// Whether keyspaces that were read together with `seq` are as new as every change that was applied to one.
+    pub(crate) fn has_keyspaces_as_of(&self, seq: u64) -> bool {
+        self.has_as_of(seq, |scope| matches!(scope, Scope::Keyspace(_)))
+    }
+
+    fn has_as_of(&self, seq: u64, concerns: impl Fn(&Scope) -> bool) -> bool {
+        seq >= self.forgotten
+            && !self
+                .applied
+                .iter()
+                .any(|change| change.seq > seq && concerns(&change.scope))
+    }
+}
+
+/// Whether a change is about a key. (What a record keeps of its keyspace is its number, which stays; the rest of the
+/// keyspace is in memory once for all keys, and is dropped and read again by itself.)
+fn concerns_key(scope: &Scope, digest: &Digest, owner: Option<&UserId>) -> bool {
+    match scope {
+        Scope::Key(changed) => changed == digest,
+        Scope::User(deleted) => owner == Some(deleted),
+        Scope::Keyspace(_) => false,
+    }
+}

@@ -1,0 +1,87 @@
+//! What is being read from the store: each key once, however many wait for it, and no more than a bound at once.
+
+use std::collections::HashMap;
+
+use keywright_core::digest::Digest;
+use tokio::sync::watch;
+
+use crate::record::CachedKey;
+use crate::verifier::VerifyError;
+
+/// What became of a load; `None` while it goes on.
+pub(crate) type Outcome = Option<Result<Option<CachedKey>, VerifyError>>;
+
+/// How many loads may go on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadBounds {
+    /// Of keys that this server made.
+    pub tagged: usize,
+    /// Of texts that may be keys made elsewhere: a lane of their own, so that made-up ones cannot take the other's
+    /// places.
+    pub untagged: usize,
+}
+
+impl Default for LoadBounds {
+    fn default() -> Self {
+        Self {
+            tagged: 256,
+            untagged: 16,
+        }
+    }
+}
+
+/// Which of the two lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Tagged,
+    Untagged,
+}
+
+/// The loads that are going on.
+#[derive(Default)]
+pub(crate) struct Loads {
+    waiting: HashMap<Digest, (Lane, watch::Receiver<Outcome>)>,
+    untagged: usize,
+}
+
+/// How to come by what a load will find.
+pub(crate) enum Joined {
+    /// It is going on already.
+    Waiting(watch::Receiver<Outcome>),
+    /// It is to be begun, and its outcome sent.
+    Begun(watch::Sender<Outcome>, watch::Receiver<Outcome>),
+    /// There are as many as there may be.
+    Full,
+}
+
+impl Loads {
+    /// Joins the load of this key, or begins one.
+    pub(crate) fn join(&mut self, digest: &Digest, lane: Lane, bounds: LoadBounds) -> Joined {
+        if let Some((_, outcome)) = self.waiting.get(digest) {
+            return Joined::Waiting(outcome.clone());
+        }
+        let full = match lane {
+            Lane::Tagged => self.waiting.len() - self.untagged >= bounds.tagged,
+            Lane::Untagged => self.untagged >= bounds.untagged,
+        };
+        if full {
+            return Joined::Full;
+        }
+        let (sender, receiver) = watch::channel(None);
+        self.untagged += usize::from(lane == Lane::Untagged);
+        self.waiting.insert(*digest, (lane, receiver.clone()));
+        Joined::Begun(sender, receiver)
+    }
+
+    /// Whoever comes from now on does not find this load any more.
+    pub(crate) fn end(&mut self, digest: &Digest) {
+        if let Some((Lane::Untagged, _)) = self.waiting.remove(digest) {
+            self.untagged -= 1;
+        }
+    }
+
+    /// How many go on.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
