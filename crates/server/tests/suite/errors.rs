@@ -606,10 +606,13 @@ async fn a_stream_that_cannot_begin_is_answered_503(store: Kind) {
 async fn a_batch_is_answered_whole_or_not_at_all(store: Kind) {
     let world = World::on(store).await;
     let verifier = world.service(&["keys:verify"]).await;
-    let key = world.user("ada").create_key("a", &[]).await;
-    // The service key is looked up, then three keys; the fourth look-up meets a database that is gone.
+    let mut requests = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        let key = world.user("ada").create_key(name, &[]).await;
+        requests.push(json!({"key": key.text}));
+    }
+    // The service key is looked up, then two keys; the next look-up meets a database that is gone.
     world.store.go_down_after_lookups(3);
-    let requests = vec![json!({"key": key.text}); 5];
     let answer = verifier
         .post("/api/verify/batch", json!({"requests": requests}))
         .await;
