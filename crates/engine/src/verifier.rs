@@ -159,6 +159,7 @@ impl Verifier {
         let inner = &*self.0;
         if inner.options.note_uses {
             let key = inner.unshared(record);
+            inner.uses.expect_a_miss();
             inner.uses.note(&key, Code::Valid, inner.clock.now());
         }
     }
@@ -280,6 +281,7 @@ impl Inner {
         S: AsRef<str> + Sync,
         F: FnOnce(Decision<'_>) -> R + Send,
     {
+        self.figures.misses.increment(1);
         let digest = Digest::of(text);
         for _ in 0..TRIES {
             let deadline = self.memory.lease.deadline();
@@ -316,6 +318,7 @@ impl Inner {
             };
             match known.get(key.keyspace()) {
                 Some(keyspace) if keyspace.catalogue.holds(key.grants()) => {
+                    self.uses.expect_a_miss();
                     return Ok(self.found(&key, keyspace, question, then));
                 }
                 // The key is newer than the keyspaces.
@@ -347,6 +350,7 @@ impl Inner {
             return Ok(self.not_found(None, then));
         };
         let key = self.unshared(&record);
+        self.uses.expect_a_miss();
         Ok(self.found(&key, &record.keyspace, question, then))
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Configuration {
     pub(crate) admin_key_file: Option<PathBuf>,
     /// Threads of the runtime, if said.
     pub(crate) workers: Option<NonZeroUsize>,
+    /// How many keys are kept in memory, if said.
+    pub(crate) cache_keys: Option<NonZeroUsize>,
     /// What is logged.
     pub(crate) log: LogFilter,
     /// How.
@@ -110,6 +112,7 @@ impl Configuration {
             network: Network::resolve(network)?,
             admin_key_file: process.admin_key_file,
             workers: process.workers,
+            cache_keys: process.cache_keys,
             log: process.log.unwrap_or_default(),
             log_format: process.log_format.unwrap_or_default(),
         })

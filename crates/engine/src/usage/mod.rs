@@ -50,6 +50,9 @@ struct Inner {
     /// Held by whoever writes.
     writing: tokio::sync::Mutex<()>,
     haste: Notify,
+    /// Uses that were noted although the key was not in memory.
+    missed: AtomicU64,
+    hits: Counter,
     dropped: Counter,
     waiting: Gauge,
 }
@@ -72,6 +75,8 @@ impl UseLog {
             taken: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             haste: Notify::new(),
+            missed: AtomicU64::new(0),
+            hits: counter!("keywright_cache_hits_total"),
             dropped: counter!("keywright_uses_dropped_total"),
             waiting: gauge!("keywright_uses_waiting"),
         }))
@@ -82,6 +87,11 @@ impl UseLog {
         if key.count_use(code, now) {
             self.enqueue(key, now);
         }
+    }
+
+    /// Tells that a use is about to be noted of a key that was not in memory: every other one is a hit.
+    pub(crate) fn expect_a_miss(&self) {
+        self.0.missed.fetch_add(1, Ordering::Relaxed);
     }
 
     #[cold]
@@ -108,6 +118,7 @@ impl UseLog {
         let inner = &*self.0;
         let mut taken = self.taken();
         let Taken { pending, minutes } = &mut *taken;
+        let mut uses = 0;
         // No more than are there now: whoever goes on noting must not keep this going.
         for _ in 0..inner.used.len() {
             let Some((key, at)) = inner.used.pop() else {
@@ -115,6 +126,7 @@ impl UseLog {
             };
             for (code, count) in key.take_uses() {
                 let count = u64::from(count);
+                uses += count;
                 let keyspace = inner.numbers.name(key.keyspace());
                 decided(code, keyspace.as_str(), count);
                 minutes.count(at, code, count);
@@ -123,6 +135,12 @@ impl UseLog {
                 }
             }
         }
+        // A miss that was told of may not be noted yet: the rest is for the next time.
+        let missed = inner.missed.swap(0, Ordering::Relaxed);
+        inner.hits.increment(uses.saturating_sub(missed));
+        inner
+            .missed
+            .fetch_add(missed.saturating_sub(uses), Ordering::Relaxed);
         for (place, count) in inner.not_found.iter().enumerate() {
             let count = count.swap(0, Ordering::Relaxed);
             if count > 0 {

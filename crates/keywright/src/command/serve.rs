@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use keywright_engine::VerifierOptions;
 use keywright_server::{JwtSettings, Server, Settings, Surroundings};
 use keywright_store::Store;
 use reqwest::header::HeaderValue;
@@ -270,8 +271,17 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .map(origin)
             .collect::<Result<_, _>>()?,
         max_connections: max_connections(configuration),
+        verifier: verifier(configuration),
         ..Settings::default()
     })
+}
+
+fn verifier(configuration: &Configuration) -> VerifierOptions {
+    let mut options = VerifierOptions::default();
+    if let Some(keys) = configuration.cache_keys {
+        options.cache_keys = keys.get();
+    }
+    options
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {

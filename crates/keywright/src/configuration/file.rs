@@ -119,6 +119,7 @@ mod tests {
             r#"
             admin-key-file = "a"
             behind-proxy = ["10.0.0.0/8"]
+            cache-keys = 4
             cors-origin = ["https://a.example"]
             data-dir = "d"
             database = "sqlite:x"
@@ -158,6 +159,7 @@ mod tests {
         assert!(network.behind_proxy.is_some() && network.cors_origin.is_some());
         let process: ProcessOptions = file.group().unwrap();
         assert!(process.admin_key_file.is_some() && process.workers.is_some());
+        assert!(process.cache_keys.is_some());
         assert!(process.log.is_some() && process.log_format.is_some());
     }
 

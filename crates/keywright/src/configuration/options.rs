@@ -171,6 +171,9 @@ pub(crate) struct ProcessOptions {
     /// Threads of the runtime [default: one for each processor]
     #[arg(long, env = "KEYWRIGHT_WORKERS", value_name = "NUMBER")]
     pub(crate) workers: Option<NonZeroUsize>,
+    /// How many keys are kept in memory at most, at some 256 bytes each [default: 1000000]
+    #[arg(long, env = "KEYWRIGHT_CACHE_KEYS", value_name = "NUMBER")]
+    pub(crate) cache_keys: Option<NonZeroUsize>,
     /// What to log: a level, or target=level,… [default: info]
     #[arg(long, env = "KEYWRIGHT_LOG", value_name = "FILTER")]
     pub(crate) log: Option<LogFilter>,
@@ -184,6 +187,7 @@ impl Layer for ProcessOptions {
         Self {
             admin_key_file: self.admin_key_file.or(weaker.admin_key_file),
             workers: self.workers.or(weaker.workers),
+            cache_keys: self.cache_keys.or(weaker.cache_keys),
             log: self.log.or(weaker.log),
             log_format: self.log_format.or(weaker.log_format),
         }
