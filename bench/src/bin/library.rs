@@ -55,7 +55,10 @@ async fn main() -> Outcome {
         "noting use, on / off",
         "allocations per decision",
     ]);
-    for keys in [common.size(None, 1_000, 100), common.size(None, 1_000_000, 1_000)] {
+    for keys in [
+        common.size(None, 1_000, 100),
+        common.size(None, 1_000_000, 1_000),
+    ] {
         table.row(measured(keys, rounds, decisions).await?);
     }
     Report::new("A decision in process")
@@ -85,7 +88,12 @@ async fn measured(keys: u64, rounds: usize, decisions: usize) -> Outcome<Vec<Str
             note_uses,
             ..VerifierOptions::default()
         };
-        Verifier::new(store.clone(), Arc::new(SystemClock), Lease::endless(), options)
+        Verifier::new(
+            store.clone(),
+            Arc::new(SystemClock),
+            Lease::endless(),
+            options,
+        )
     };
     let contestants = [verifier(true), verifier(false)];
     // In the order in which they are asked about, so that the texts themselves are read one after the other.
@@ -94,7 +102,9 @@ async fn measured(keys: u64, rounds: usize, decisions: usize) -> Outcome<Vec<Str
         .collect::<Outcome<_>>()?;
     for verifier in &contestants {
         for text in &texts {
-            let code = verifier.verify(text, &QUESTION, |decision| decision.code).await?;
+            let code = verifier
+                .verify(text, &QUESTION, |decision| decision.code)
+                .await?;
             if code != Code::Valid {
                 return Err(format!("a key that was loaded is {code:?}").into());
             }

@@ -466,10 +466,25 @@ async fn a_part_that_ends_by_itself_is_told(store: Kind) {
         settings.use_flush_interval = Duration::from_millis(5);
     })
     .await;
+    let verifier = world.service(&["keys:verify"]).await;
     let mut server = world.take_server();
     assert_eq!(server.failed().now_or_never(), None);
-    // A request that panics ends alone; the task that writes the last uses has nobody to answer.
-    world.database_suffers(Fault::Panic);
-    let failed = tokio::time::timeout(Duration::from_secs(10), server.failed());
-    failed.await.expect("it is told");
+    // A request that panics ends alone; the task that writes uses has nobody to answer. It has something to write when
+    // it comes between a request and the one after it, which takes a few at most.
+    let meets_a_use = async {
+        loop {
+            world.database_suffers(Fault::None);
+            verifier.post("/api/verify", json!({"key": "x"})).await;
+            world.database_suffers(Fault::Panic);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = async {
+        tokio::select! {
+            () = server.failed() => {}
+            () = meets_a_use => {}
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), told);
+    told.await.expect("it is told");
 }
