@@ -7,8 +7,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Parser;
+use keywright_bench::ambient::Stopwatch;
 use keywright_bench::keys::{self, Answer};
 use keywright_bench::metrics::{Metrics, label};
 use keywright_bench::options::CommonOptions;
@@ -17,6 +19,7 @@ use keywright_bench::report::{Report, Table, grouped, progress};
 use keywright_bench::rounds::{Spread, median, order};
 use keywright_bench::wrk::{KeyFile, Load, Measured};
 use keywright_bench::{Outcome, nginx};
+use keywright_core::keyspace;
 
 /// Measures `/api/verify` beside a null axum handler and nginx.
 #[derive(Parser)]
@@ -35,6 +38,9 @@ struct Options {
 }
 
 const CONNECTIONS: usize = 32;
+
+/// How long the server may take to count.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server in question comes first, and the others in the order of the columns that compare it with them.
 const NAMES: [&str; 3] = ["Keywright", "nginx `return 200`", "null axum handler"];
@@ -64,10 +70,9 @@ async fn main() -> Outcome {
         seconds,
         count_answers: false,
     };
-    warm_up(&load, servers, folder.path())?;
-
     let address = keywright.server().address();
     let before = Metrics::of(address).await?;
+    let mut asked = warm_up(&load, servers, folder.path())?;
     let mut results: [Vec<Sample>; 3] = Default::default();
     for round in 0..rounds {
         progress(format!("round {} of {rounds}", round + 1));
@@ -75,7 +80,12 @@ async fn main() -> Outcome {
             results[index].push(Sample::take(servers[index], &load, folder.path())?);
         }
     }
-    all_were_valid(&before, &Metrics::of(address).await?)?;
+    let of_keywright = &results[0];
+    asked += of_keywright
+        .iter()
+        .map(|sample| sample.load.requests)
+        .sum::<u64>();
+    all_were_valid(address, &before, asked).await?;
     report(&results, body.len(), count, rounds, seconds).print()
 }
 
@@ -87,7 +97,9 @@ fn start_null_axum(answer: &str) -> Outcome<Server> {
 }
 
 /// Asks about every key at least once, looks at every answer, and sees to it that each server has run for a while.
-fn warm_up(load: &Load, servers: [&Server; 3], folder: &Path) -> Outcome {
+/// Gives how often Keywright was asked.
+fn warm_up(load: &Load, servers: [&Server; 3], folder: &Path) -> Outcome<u64> {
+    let mut keywright_asked = 0;
     for (name, server) in NAMES.iter().zip(servers) {
         progress(format!("warming up {name}"));
         let mut asked = 0;
@@ -103,9 +115,12 @@ fn warm_up(load: &Load, servers: [&Server; 3], folder: &Path) -> Outcome {
                 return Err(format!("{name} answered otherwise than VALID: {measured:?}").into());
             }
             asked += usize::try_from(valid)?;
+            if *name == NAMES[0] {
+                keywright_asked += valid;
+            }
         }
     }
-    Ok(())
+    Ok(keywright_asked)
 }
 
 /// What one server did in one round.
@@ -137,19 +152,30 @@ impl Sample {
 }
 
 /// The answers of the measured rounds are not looked at by the client, which would slow it down. The server counts
-/// what it decided.
-fn all_were_valid(before: &Metrics, after: &Metrics) -> Outcome {
-    let mut valid = 0.0;
-    for (labels, count) in after.growth(before, "keywright_decisions_total") {
-        if label(labels, "code") != Some("VALID") {
-            return Err(format!("{count} decisions were not VALID: {labels}").into());
+/// what it decided, and tells it a little later.
+async fn all_were_valid(address: SocketAddr, before: &Metrics, asked: u64) -> Outcome {
+    progress("waiting for the server's own count");
+    let waiting = Stopwatch::start();
+    loop {
+        let after = Metrics::of(address).await?;
+        let mut valid = 0.0;
+        for (labels, count) in after.growth(before, "keywright_decisions_total") {
+            if label(labels, "code") != Some("VALID") {
+                return Err(format!("{count} decisions were not VALID: {labels}").into());
+            }
+            // The service key is decided about as well.
+            if label(labels, "keyspace") == Some(keyspace::DEFAULT) {
+                valid += count;
+            }
         }
-        valid += count;
-    }
-    if valid > 0.0 {
-        Ok(())
-    } else {
-        Err("the server counted no decisions".into())
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        if valid >= asked as f64 {
+            return Ok(());
+        }
+        if waiting.elapsed() > PATIENCE {
+            return Err(format!("of {asked} answers, {valid} were decided VALID").into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
