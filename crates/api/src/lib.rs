@@ -9,6 +9,7 @@ pub mod keyspace;
 mod nullable;
 pub mod object;
 pub mod problem;
+pub mod usage;
 pub mod user;
 pub mod verify;
 
@@ -17,6 +18,7 @@ pub use key::{CreateKey, CreatedKey, Key, KeyStatus, PatchKey, ReplacePermission
 pub use keyspace::{CreateKeyspace, Keyspace, NewPermission, PatchKeyspace, Permission};
 pub use object::Object;
 pub use problem::{ErrorCode, FieldError, Problem};
+pub use usage::{Usage, UsageBucket, UsageCode, UsageStep};
 pub use user::User;
 pub use verify::{
     FoundCode, FoundKey, NoKey, NotFoundCode, Verification, VerifyBatch, VerifyBatchResult,

@@ -4,8 +4,8 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    admin_key, audit, completions, doctor, keys, keyspaces, migrate, openapi, serve, token, users,
-    verify,
+    admin_key, audit, completions, doctor, keys, keyspaces, migrate, openapi, serve, token, usage,
+    users, verify,
 };
 use crate::failure::Failure;
 
@@ -38,6 +38,8 @@ enum Command {
     Keyspaces(keyspaces::Keyspaces),
     /// Show who changed what
     Audit(audit::Audit),
+    /// Show how often keys were used
+    Usage(usage::Usage),
     /// Ask whether a key is good; the key is read from standard input
     Verify(verify::Verify),
     /// Sign a JWT for a user with the server's own secret
@@ -63,6 +65,7 @@ impl Arguments {
             Command::Users(command) => command.run(),
             Command::Keyspaces(command) => command.run(),
             Command::Audit(command) => command.run(),
+            Command::Usage(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::AdminKey(command) => command.run(),
@@ -108,7 +111,7 @@ mod tests {
     use keywright_server::JwtSettings;
 
     use super::*;
-    use crate::configuration::{CONNECTIONS, LISTEN};
+    use crate::configuration::{CONNECTIONS, LISTEN, UsageRetention};
 
     #[test]
     fn the_definition_is_consistent() {
@@ -144,6 +147,11 @@ mod tests {
             ("keys", "server", format!("http://{LISTEN}")),
             ("serve", "database_connections", CONNECTIONS.to_string()),
             ("serve", "jwt_audience", JwtSettings::default().audience),
+            (
+                "serve",
+                "usage_retention",
+                UsageRetention::default().to_string(),
+            ),
         ] {
             let command = definition.find_subcommand(command).unwrap();
             let mut arguments = command.get_arguments();

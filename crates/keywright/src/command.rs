@@ -10,6 +10,7 @@ pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod verify;
 
@@ -31,7 +32,7 @@ fn wait_for<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, F
 }
 
 /// Reads a length of time such as `90d`, `1h 30m` or `PT1H`; a day is 24 hours.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<Span>()
         .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
         .ok()

@@ -9,6 +9,7 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use keywright_server::JwtSettings;
@@ -22,6 +23,8 @@ pub(crate) use self::jwt_secret::SecretSource;
 pub(crate) use self::options::{
     FileOption, JwtOptions, NetworkOptions, ServeOptions, StorageOptions,
 };
+#[cfg(test)]
+pub(crate) use self::value::UsageRetention;
 pub(crate) use self::value::{LogFilter, LogFormat};
 use crate::failure::Failure;
 
@@ -52,6 +55,8 @@ pub(crate) struct Configuration {
     pub(crate) workers: Option<NonZeroUsize>,
     /// How many keys are kept in memory, if said.
     pub(crate) cache_keys: Option<NonZeroUsize>,
+    /// How long counts of use are kept; `None` for ever.
+    pub(crate) usage_retention: Option<Duration>,
     /// What is logged.
     pub(crate) log: LogFilter,
     /// How.
@@ -113,6 +118,7 @@ impl Configuration {
             admin_key_file: process.admin_key_file,
             workers: process.workers,
             cache_keys: process.cache_keys,
+            usage_retention: process.usage_retention.unwrap_or_default().0,
             log: process.log.unwrap_or_default(),
             log_format: process.log_format.unwrap_or_default(),
         })

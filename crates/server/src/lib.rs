@@ -18,6 +18,7 @@ mod listener;
 mod openapi;
 mod paging;
 mod problem;
+mod retention;
 mod routes;
 mod server;
 mod settings;

@@ -6,6 +6,7 @@ mod docs;
 mod health;
 mod keyspaces;
 mod metrics;
+mod usage;
 mod users;
 mod verify;
 mod whoami;
@@ -21,6 +22,7 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoint!(endpoints, api_keys::create::generate_api_key);
     endpoint!(endpoints, api_keys::list::list_user_api_keys);
     endpoint!(endpoints, api_keys::show::get_api_key);
+    endpoint!(endpoints, api_keys::usage::read_key_usage);
     endpoint!(endpoints, api_keys::update::update_api_key);
     endpoint!(endpoints, api_keys::revoke::revoke_api_key);
     endpoint!(endpoints, api_keys::suspend::suspend_api_key);
@@ -39,6 +41,7 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoint!(endpoints, users::keys::list_keys_of_user);
     endpoint!(endpoints, users::delete::delete_user);
     endpoint!(endpoints, audit::list_audit_log);
+    endpoint!(endpoints, usage::read_usage);
     endpoint!(endpoints, health::live);
     endpoint!(endpoints, health::ready);
     endpoints

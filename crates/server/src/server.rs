@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::app;
 use crate::listener::{Limits, serve};
+use crate::retention;
 use crate::settings::Settings;
 use crate::state::{AppState, Surroundings};
 
@@ -21,6 +22,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<usize>>,
     flusher: JoinHandle<()>,
+    trimmer: JoinHandle<()>,
 }
 
 /// How a server stopped.
@@ -58,11 +60,14 @@ impl Server {
         let uses = state.verifier.uses().clone();
         let flusher =
             tokio::spawn(uses.flush_every(settings.use_flush_interval, move || clock.now()));
+        let trimmer = retention::keep_for(settings.usage_retention, state.clone());
+        let trimmer = tokio::spawn(trimmer);
         Self {
             state,
             stop,
             listeners,
             flusher,
+            trimmer,
         }
     }
 
@@ -74,7 +79,10 @@ impl Server {
                 .listeners
                 .iter_mut()
                 .any(|task| task.poll_unpin(context).is_ready());
-            if listener || self.flusher.poll_unpin(context).is_ready() {
+            let background = [&mut self.flusher, &mut self.trimmer]
+                .into_iter()
+                .any(|task| task.poll_unpin(context).is_ready());
+            if listener || background {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -94,6 +102,7 @@ impl Server {
                 Err(error) => tracing::error!(%error, "a listener did not end well"),
             }
         }
+        self.trimmer.abort();
         self.flusher.abort();
         // What it was writing still waits, and is written below.
         let _ = self.flusher.await;

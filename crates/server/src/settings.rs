@@ -33,6 +33,8 @@ pub struct Settings {
     pub use_flush_interval: Duration,
     /// What bounds verification: keys in memory, keys being looked up.
     pub verifier: VerifierOptions,
+    /// How long counts of use are kept; for ever where nothing is said. Whole days (UTC) are removed.
+    pub usage_retention: Option<Duration>,
     /// How many connections may be open at once; further ones wait to be accepted.
     pub max_connections: usize,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             stop_timeout: Duration::from_secs(30),
             use_flush_interval: Duration::from_secs(1),
             verifier: VerifierOptions::default(),
+            usage_retention: Some(Duration::from_hours(400 * 24)),
             max_connections: 10_000,
         }
     }

@@ -1,12 +1,15 @@
 //! From the domain to the shapes that go over the wire.
 
+use std::collections::BTreeMap;
+
 use keywright_api as api;
 use keywright_core::audit::{ActorKind, AuditEntry};
+use keywright_core::decision::Code;
 use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
-use keywright_store::User;
+use keywright_store::{Period, Step, UsageBucket, User};
 use serde_json::{Map, Value};
 
 fn time(at: Option<Timestamp>) -> Option<String> {
@@ -80,6 +83,40 @@ pub(crate) fn user(user: &User) -> api::User {
         id: user.id.to_string(),
         created_at: user.created_at.to_string(),
         api_keys: user.api_keys,
+    }
+}
+
+/// All buckets of a period, with what was counted in some of them.
+pub(crate) fn usage(over: Period, counted: &[UsageBucket]) -> api::Usage {
+    let counted: BTreeMap<Timestamp, &UsageBucket> = counted
+        .iter()
+        .map(|bucket| (bucket.start, bucket))
+        .collect();
+    let counts = |bucket: &&UsageBucket| {
+        let counts = bucket.counts.iter();
+        counts.map(|(code, n)| (usage_code(*code), *n)).collect()
+    };
+    let bucket = |start: Timestamp| api::UsageBucket {
+        start: start.to_string(),
+        counts: counted.get(&start).map(counts).unwrap_or_default(),
+    };
+    api::Usage {
+        step: match over.step() {
+            Step::Hour => api::UsageStep::Hour,
+            Step::Day => api::UsageStep::Day,
+        },
+        buckets: over.starts().map(bucket).collect(),
+    }
+}
+
+fn usage_code(code: Code) -> api::UsageCode {
+    match code {
+        Code::NotFound => api::UsageCode::NotFound,
+        Code::Revoked => api::UsageCode::Revoked,
+        Code::Suspended => api::UsageCode::Suspended,
+        Code::Expired => api::UsageCode::Expired,
+        Code::InsufficientPermissions => api::UsageCode::InsufficientPermissions,
+        Code::Valid => api::UsageCode::Valid,
     }
 }
 

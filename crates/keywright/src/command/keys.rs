@@ -7,6 +7,7 @@ mod permissions;
 mod show;
 mod transition;
 mod update;
+mod usage;
 
 use clap::{Args, Subcommand};
 
@@ -34,6 +35,8 @@ enum Action {
     List(list::List),
     /// Show a key
     Show(show::Show),
+    /// Show how often a key was used
+    Usage(usage::Usage),
     /// Change a key's name, description, metadata or expiry
     Update(update::Update),
     /// Put a key aside; it can be reactivated
@@ -54,6 +57,7 @@ impl Keys {
                 Action::Create(action) => action.run(&connection).await,
                 Action::List(action) => action.run(&connection).await,
                 Action::Show(action) => action.run(&connection).await,
+                Action::Usage(action) => action.run(&connection).await,
                 Action::Update(action) => action.run(&connection).await,
                 Action::Suspend(action) => action.run(&connection).await,
                 Action::Reactivate(action) => action.run(&connection).await,

@@ -270,6 +270,7 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .iter()
             .map(origin)
             .collect::<Result<_, _>>()?,
+        usage_retention: configuration.usage_retention,
         max_connections: max_connections(configuration),
         verifier: verifier(configuration),
         ..Settings::default()

@@ -15,7 +15,9 @@ use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{JwksUrl, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText};
+use super::value::{
+    JwksUrl, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText, UsageRetention,
+};
 
 /// A group of options that can be laid over the same group from a weaker source.
 pub(crate) trait Layer: DeserializeOwned {
@@ -174,6 +176,9 @@ pub(crate) struct ProcessOptions {
     /// How many keys are kept in memory at most, at some 256 bytes each [default: 1000000]
     #[arg(long, env = "KEYWRIGHT_CACHE_KEYS", value_name = "NUMBER")]
     pub(crate) cache_keys: Option<NonZeroUsize>,
+    /// How long to keep counts of use, in days such as 90d, or forever [default: 400d]
+    #[arg(long, env = "KEYWRIGHT_USAGE_RETENTION", value_name = "DAYS")]
+    pub(crate) usage_retention: Option<UsageRetention>,
     /// What to log: a level, or target=level,… [default: info]
     #[arg(long, env = "KEYWRIGHT_LOG", value_name = "FILTER")]
     pub(crate) log: Option<LogFilter>,
@@ -188,6 +193,7 @@ impl Layer for ProcessOptions {
             admin_key_file: self.admin_key_file.or(weaker.admin_key_file),
             workers: self.workers.or(weaker.workers),
             cache_keys: self.cache_keys.or(weaker.cache_keys),
+            usage_retention: self.usage_retention.or(weaker.usage_retention),
             log: self.log.or(weaker.log),
             log_format: self.log_format.or(weaker.log_format),
         }

@@ -1,11 +1,14 @@
 //! The values of options. Each says what is wrong with a text and what would be right; none says it of a secret.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
+use keywright_server::Settings;
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error as _};
@@ -43,7 +46,14 @@ macro_rules! deserialize_from_text {
         }
     )+};
 }
-deserialize_from_text!(ListenAddress, Network, Origin, JwksUrl, LogFilter);
+deserialize_from_text!(
+    ListenAddress,
+    Network,
+    Origin,
+    JwksUrl,
+    LogFilter,
+    UsageRetention
+);
 
 /// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +159,41 @@ impl FromStr for LogFilter {
     }
 }
 
+/// How long counts of use are kept; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UsageRetention(pub(crate) Option<Duration>);
+
+const DAY: Duration = Duration::from_hours(24);
+
+impl Default for UsageRetention {
+    fn default() -> Self {
+        Self(Settings::default().usage_retention)
+    }
+}
+
+impl fmt::Display for UsageRetention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(kept) => write!(f, "{}d", kept.as_secs() / DAY.as_secs()),
+            None => f.write_str("forever"),
+        }
+    }
+}
+
+impl FromStr for UsageRetention {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "forever" {
+            return Ok(Self(None));
+        }
+        let kept = crate::command::duration(text).ok();
+        let kept = kept.filter(|kept| kept.as_nanos() % DAY.as_nanos() == 0);
+        let kept = kept.ok_or("write a number of days, at least 1d, such as 90d; or forever")?;
+        Ok(Self(Some(kept)))
+    }
+}
+
 /// How events are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -193,6 +238,18 @@ mod tests {
         );
         assert!(refusal::<Origin>("*").contains("write an origin"));
         assert!(refusal::<Origin>("file:///x").contains("write an origin"));
+    }
+
+    #[test]
+    fn counts_of_use_are_kept_for_whole_days_or_for_ever() {
+        let read = |text: &str| text.parse::<UsageRetention>().map(|kept| kept.to_string());
+        for (text, expected) in [("1d", "1d"), ("2w", "14d"), ("forever", "forever")] {
+            assert_eq!(read(text), Ok(expected.to_owned()));
+        }
+        assert_eq!(UsageRetention::default().to_string(), "400d");
+        for wrong in ["", "0", "0d", "90", "12h", "36h", "-1d", "never"] {
+            assert!(refusal::<UsageRetention>(wrong).contains("such as 90d; or forever"));
+        }
     }
 
     #[test]

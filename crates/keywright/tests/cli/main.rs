@@ -9,4 +9,5 @@ mod serve;
 mod support;
 mod terminal;
 mod token;
+mod usage;
 mod walk;

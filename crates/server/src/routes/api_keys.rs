@@ -8,6 +8,7 @@ pub(crate) mod revoke;
 pub(crate) mod show;
 pub(crate) mod suspend;
 pub(crate) mod update;
+pub(crate) mod usage;
 
 use axum::Json;
 use keywright_api::{ErrorCode, Key};

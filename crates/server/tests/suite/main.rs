@@ -14,5 +14,6 @@ mod routes;
 mod service;
 mod support;
 mod tokens;
+mod usage;
 mod users;
 mod verification;

@@ -80,15 +80,7 @@ impl World {
         let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = api.local_addr().unwrap();
         let metrics_address = metrics.as_ref().map(|own| own.local_addr().unwrap());
-        let mut settings = Settings {
-            jwt: JwtSettings {
-                secret: Some(SecretString::from(SECRET)),
-                ..JwtSettings::default()
-            },
-            // Not within a test that does not ask for it: what is read must not depend on when.
-            use_flush_interval: Duration::from_hours(1),
-            ..Settings::default()
-        };
+        let mut settings = usual_settings();
         change(&mut settings);
         let surroundings = Surroundings {
             store: store.clone(),
@@ -200,11 +192,36 @@ impl World {
         self.server.take().expect("it runs")
     }
 
+    /// Starts another server on the same database, after [`Self::stop`].
+    pub(crate) async fn start_again(&mut self) {
+        self.store = Arc::new(FaultyStore::over(self.reopen().await));
+        let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = api.local_addr().unwrap();
+        let surroundings = Surroundings {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        };
+        self.server = Some(Server::start(api, None, surroundings, usual_settings()));
+    }
+
     /// The database, opened again after [`Self::stop`].
     pub(crate) async fn reopen(&self) -> Arc<dyn Store> {
         self.database
             .open(self.clock.clone(), self.entropy.clone())
             .await
+    }
+}
+
+fn usual_settings() -> Settings {
+    Settings {
+        jwt: JwtSettings {
+            secret: Some(SecretString::from(SECRET)),
+            ..JwtSettings::default()
+        },
+        // Not within a test that does not ask for it: what is read must not depend on when.
+        use_flush_interval: Duration::from_hours(1),
+        ..Settings::default()
     }
 }
 
