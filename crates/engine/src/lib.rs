@@ -8,6 +8,7 @@ mod figures;
 mod history;
 mod keyspaces;
 pub mod lease;
+mod loading;
 mod loads;
 mod memory;
 mod owner;

@@ -9,7 +9,10 @@ use crate::record::CachedKey;
 use crate::verifier::VerifyError;
 
 /// What became of a load; `None` while it goes on.
-pub(crate) type Outcome = Option<Result<Option<CachedKey>, VerifyError>>;
+pub(crate) type Outcome<T> = Option<Result<T, VerifyError>>;
+
+/// What became of the load of a key: `None` inside where there is no such key.
+pub(crate) type KeyOutcome = Outcome<Option<CachedKey>>;
 
 /// How many loads may go on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +43,30 @@ pub(crate) enum Lane {
 /// The loads that are going on.
 #[derive(Default)]
 pub(crate) struct Loads {
-    waiting: HashMap<Digest, (Lane, watch::Receiver<Outcome>)>,
+    waiting: HashMap<Digest, (Lane, watch::Receiver<KeyOutcome>)>,
     untagged: usize,
+    /// The one of all keyspaces.
+    keyspaces: Option<watch::Receiver<Outcome<()>>>,
 }
 
 /// How to come by what a load will find.
-pub(crate) enum Joined {
+pub(crate) enum Joined<T> {
     /// It is going on already.
-    Waiting(watch::Receiver<Outcome>),
+    Waiting(watch::Receiver<Outcome<T>>),
     /// It is to be begun, and its outcome sent.
-    Begun(watch::Sender<Outcome>, watch::Receiver<Outcome>),
+    Begun(watch::Sender<Outcome<T>>, watch::Receiver<Outcome<T>>),
     /// There are as many as there may be.
     Full,
 }
 
 impl Loads {
     /// Joins the load of this key, or begins one.
-    pub(crate) fn join(&mut self, digest: &Digest, lane: Lane, bounds: LoadBounds) -> Joined {
+    pub(crate) fn join(
+        &mut self,
+        digest: &Digest,
+        lane: Lane,
+        bounds: LoadBounds,
+    ) -> Joined<Option<CachedKey>> {
         if let Some((_, outcome)) = self.waiting.get(digest) {
             return Joined::Waiting(outcome.clone());
         }
@@ -80,7 +90,22 @@ impl Loads {
         }
     }
 
-    /// How many go on.
+    /// Joins the load of all keyspaces, or begins one.
+    pub(crate) fn join_keyspaces(&mut self) -> Joined<()> {
+        if let Some(outcome) = &self.keyspaces {
+            return Joined::Waiting(outcome.clone());
+        }
+        let (sender, receiver) = watch::channel(None);
+        self.keyspaces = Some(receiver.clone());
+        Joined::Begun(sender, receiver)
+    }
+
+    /// Whoever comes from now on does not find the load of all keyspaces any more.
+    pub(crate) fn end_keyspaces(&mut self) {
+        self.keyspaces = None;
+    }
+
+    /// How many keys' go on.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }

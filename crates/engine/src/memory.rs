@@ -156,18 +156,19 @@ impl Memory {
         Ok(Some(key))
     }
 
-    /// Remembers what was read of all keyspaces.
+    /// Remembers what was read of all keyspaces, and has no load of them under way any longer.
     ///
     /// # Errors
-    /// [`Outdated`], and nothing is remembered.
+    /// [`Outdated`], and nothing is remembered and the load goes on.
     pub(crate) fn fill_keyspaces(
         &self,
         loaded: Loaded<Vec<KeyspaceFacts>>,
     ) -> Result<(), Outdated> {
-        let gate = self.gate();
+        let mut gate = self.gate();
         if !gate.history.has_keyspaces_as_of(loaded.seq) {
             return Err(Outdated);
         }
+        gate.loads.end_keyspaces();
         let keyspaces = Keyspaces::new(loaded.found, &self.numbers);
         self.keyspaces.store(Some(Arc::new(keyspaces)));
         Ok(())

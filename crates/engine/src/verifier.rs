@@ -18,14 +18,14 @@ use crate::decision::{Decision, Found};
 use crate::figures::{Figures, Sample};
 use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
 use crate::lease::Lease;
+use crate::loading::{KeyLoad, KeyspacesLoad, Load, Source};
 use crate::loads::{Joined, Lane, LoadBounds, Outcome};
 use crate::memory::Memory;
 use crate::owner::Owner;
 use crate::record::CachedKey;
 use crate::usage::UseLog;
 
-/// How often something is read again that a change made old while it was read. A key that changes faster than that
-/// is nobody's key.
+/// How often a verification begins anew that a change came in between.
 const TRIES: usize = 16;
 
 /// How many verifications may ask the store themselves at once, where there is no lease.
@@ -73,8 +73,6 @@ struct Inner {
     clock: Arc<dyn Clock>,
     uses: UseLog,
     options: VerifierOptions,
-    /// One at a time reads the keyspaces.
-    reading_keyspaces: tokio::sync::Mutex<()>,
     asking: Semaphore,
     figures: Figures,
 }
@@ -98,7 +96,6 @@ impl Verifier {
             store,
             clock,
             options,
-            reading_keyspaces: tokio::sync::Mutex::default(),
             asking: Semaphore::new(ASKING),
             figures: Figures::register(),
         }))
@@ -366,45 +363,54 @@ impl Inner {
         if self.memory.keyspaces().is_some() {
             return Ok(());
         }
-        let _alone = self.reading_keyspaces.lock().await;
-        for _ in 0..TRIES {
-            if self.memory.keyspaces().is_some() {
-                return Ok(());
-            }
-            let loaded = self.store.load_keyspaces().await?;
-            if self.memory.fill_keyspaces(loaded).is_ok() {
-                return Ok(());
-            }
-        }
-        Err(self.busy())
+        let joined = self.memory.gate().loads.join_keyspaces();
+        self.outcome(joined, |tell| KeyspacesLoad {
+            from: self.source(),
+            tell,
+        })
+        .await
     }
 
     /// What the store says of this key: read once for all who ask at the same time.
     async fn load(&self, digest: &Digest, lane: Lane) -> Result<Option<CachedKey>, VerifyError> {
-        let mut outcome = {
+        let joined = {
             let mut gate = self.memory.gate();
             if let Some(known) = self.memory.recall(digest) {
                 return Ok(Some(known));
             }
-            match gate.loads.join(digest, lane, self.options.loads) {
-                Joined::Waiting(outcome) => {
-                    self.figures.waits.increment(1);
-                    outcome
-                }
-                Joined::Begun(tell, outcome) => {
-                    self.figures.begun(lane);
-                    let load = Load {
-                        memory: self.memory.clone(),
-                        store: self.store.clone(),
-                        digest: *digest,
-                        tell,
-                    };
-                    // A task of its own: whoever asked first may go away, and the others still wait.
-                    tokio::spawn(load.run());
-                    outcome
-                }
-                Joined::Full => return Err(self.busy()),
+            gate.loads.join(digest, lane, self.options.loads)
+        };
+        match &joined {
+            Joined::Waiting(_) => self.figures.waits.increment(1),
+            Joined::Begun(..) => self.figures.begun(lane),
+            Joined::Full => {}
+        }
+        self.outcome(joined, |tell| KeyLoad {
+            from: self.source(),
+            digest: *digest,
+            tell,
+        })
+        .await
+    }
+
+    /// Waits for a load that goes on, or begins it: in a task of its own, since whoever asked first may go away while
+    /// others still wait.
+    async fn outcome<T, L>(
+        &self,
+        joined: Joined<T>,
+        load: impl FnOnce(watch::Sender<Outcome<T>>) -> L,
+    ) -> Result<T, VerifyError>
+    where
+        T: Clone,
+        L: Load,
+    {
+        let mut outcome = match joined {
+            Joined::Waiting(outcome) => outcome,
+            Joined::Begun(tell, outcome) => {
+                tokio::spawn(load(tell).run());
+                outcome
             }
+            Joined::Full => return Err(self.busy()),
         };
         match outcome.wait_for(Option::is_some).await {
             // infallible: this is what was waited for
@@ -415,45 +421,15 @@ impl Inner {
         }
     }
 
+    fn source(&self) -> Source {
+        Source {
+            memory: self.memory.clone(),
+            store: self.store.clone(),
+        }
+    }
+
     fn busy(&self) -> VerifyError {
         self.figures.turned_away.increment(1);
         VerifyError::Busy
-    }
-}
-
-/// A key on its way from the store into memory.
-struct Load {
-    memory: Arc<Memory>,
-    store: Arc<dyn Store>,
-    digest: Digest,
-    tell: watch::Sender<Outcome>,
-}
-
-impl Load {
-    async fn run(self) {
-        let outcome = self.read().await;
-        if outcome.is_err() {
-            self.memory.gate().loads.end(&self.digest);
-        }
-        self.tell.send_replace(Some(outcome));
-    }
-
-    async fn read(&self) -> Result<Option<CachedKey>, VerifyError> {
-        for _ in 0..TRIES {
-            let loaded = self.store.load_key(&self.digest).await?;
-            if let Ok(found) = self.memory.fill(&self.digest, &loaded) {
-                return Ok(found);
-            }
-        }
-        Err(VerifyError::Busy)
-    }
-}
-
-impl Drop for Load {
-    /// Where the store panicked, those who wait must not find this load again.
-    fn drop(&mut self) {
-        if self.tell.borrow().is_none() {
-            self.memory.gate().loads.end(&self.digest);
-        }
     }
 }
