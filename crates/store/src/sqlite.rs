@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, one process, one writer, many readers.
 
 mod classification;
+mod creating;
 mod file;
 #[cfg(test)]
 mod planner;
@@ -21,6 +22,7 @@ use sqlx::{ConnectOptions, Connection as _, Sqlite as Db, SqliteConnection as Co
 use tokio::task::JoinHandle;
 
 use self::classification::meaning;
+use self::creating::Creation;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
 use self::statements::{Built, Change, CreateKey, LogStamp};
@@ -90,7 +92,7 @@ const NEXT_SEQ: &str = "UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 
 const APPEND: &str = "INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const LAST_SEQ: &str = "SELECT last_seq FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, LAST_SEQ];
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, creating::CREATE, LAST_SEQ];
 
 /// How many connections read lists at once.
 const LISTERS: u32 = 2;
@@ -287,7 +289,7 @@ impl SqliteStore {
 
     /// Like every other change: those that wait together share a commit.
     async fn create(&self, creation: CreateKey) -> Result<KeyCreated, StoreError> {
-        self.write(creation).await
+        self.write(Creation(creation)).await
     }
 
     fn pools(&self) -> [&SqlitePool; 2] {

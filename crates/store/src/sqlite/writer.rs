@@ -279,8 +279,9 @@ impl Task {
         results: &mut Vec<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         self.begin().await.map_err(meaning)?;
+        let mut mark = "SAVEPOINT change";
         for job in batch {
-            self.execute("SAVEPOINT change").await?;
+            self.execute(mark).await?;
             let result = job.make(&mut self.connection).await;
             if result.is_err() {
                 // SQLite itself may have ended the transaction, on a full disk above all. Then there is no such
@@ -289,9 +290,10 @@ impl Task {
                     return result;
                 }
             }
-            self.execute("RELEASE change").await?;
             results.push(result);
+            mark = "RELEASE change; SAVEPOINT change";
         }
+        // Releases the last one too.
         self.execute("COMMIT").await
     }
 
