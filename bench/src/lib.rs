@@ -4,10 +4,13 @@
 //! To add a program: a file in `bin/` that prints a [`report::Report`], and a line in `bench/run`.
 
 pub mod ambient;
+pub mod database;
 pub mod keys;
+pub mod loader;
 pub mod metrics;
 pub mod nginx;
 pub mod options;
+pub mod population;
 pub mod process;
 pub mod report;
 pub mod rounds;

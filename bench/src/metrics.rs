@@ -30,6 +30,11 @@ impl Metrics {
         })
     }
 
+    /// The sample of a metric without labels.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        self.0.get(metric).copied()
+    }
+
     /// The Prometheus text format, of which nothing but the lines `series value` matters here.
     fn parse(text: &str) -> Self {
         let samples = text.lines().filter_map(|line| {
@@ -56,6 +61,7 @@ mod tests {
     fn what_has_grown_is_told_by_label() {
         let earlier = Metrics::parse("# TYPE n counter\nn{a=\"x\",b=\"y\"} 3\nn{a=\"z\"} 1\nm 5\n");
         let later = Metrics::parse("n{a=\"x\",b=\"y\"} 5\nn{a=\"z\"} 1\nm 9\n");
+        assert_eq!((later.value("m"), later.value("n")), (Some(9.0), None));
         let growth: Vec<_> = later.growth(&earlier, "n").collect();
         assert_eq!(growth, [("a=\"x\",b=\"y\"", 2.0)]);
         assert_eq!(label(growth[0].0, "b"), Some("y"));
