@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy, EntropyError};
 use crate::text::{self, TextError};
+use crate::timestamp::Timestamp;
 
 macro_rules! display_inner {
     ($name:ident) => {
@@ -24,8 +25,13 @@ macro_rules! display_inner {
 pub fn time_ordered_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Uuid, EntropyError> {
     let mut random = [0; 10];
     entropy.fill(&mut random)?;
-    let millis = u64::try_from(clock.now().as_micros() / 1_000).unwrap_or(0);
-    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    Ok(time_ordered_id_at(clock.now(), &random))
+}
+
+/// The `UUIDv7` of this moment with these random bytes.
+pub fn time_ordered_id_at(now: Timestamp, random: &[u8; 10]) -> Uuid {
+    let millis = u64::try_from(now.as_micros() / 1_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid()
 }
 
 /// The public id of a key: a `UUIDv7`.

@@ -1,9 +1,16 @@
 //! The routes put together: each with its authority, its documentation and its handler.
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, RETRY_AFTER};
-use axum::http::{HeaderName, Method};
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, Method};
+use axum::response::Response;
 use axum::{Router, middleware};
+use futures::FutureExt;
 use tower::util::option_layer;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi, Paths};
@@ -12,6 +19,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use crate::authority::Needs;
 use crate::exchange;
 use crate::openapi;
+use crate::request_id;
 use crate::routes;
 use crate::settings::Settings;
 use crate::state::AppState;
@@ -120,6 +128,21 @@ pub(crate) fn metrics_router(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// The headers that every answer carries whatever was asked, beside those of [`exchange`]: what the layer for browsers
+/// of other origins says to a request that comes from none.
+pub(crate) fn headers_for_all(settings: &Settings) -> HeaderMap {
+    let empty = service_fn(async |_: Request| Ok::<_, Infallible>(Response::<Body>::default()));
+    let layered = option_layer(cors(settings)).layer(empty);
+    let request = Request::builder().method(Method::POST).body(Body::empty());
+    let answer = request
+        .ok()
+        .map(|request| layered.oneshot(request).now_or_never());
+    // infallible: neither the request nor anything in the way of its answer depends on anything
+    let answer = answer.flatten().expect("it answers at once");
+    let Ok(answer) = answer;
+    answer.into_parts().0.headers
+}
+
 /// Browsers of the configured origins, and no others, may call the API. Cookies play no part in it.
 fn cors(settings: &Settings) -> Option<CorsLayer> {
     if settings.cors_origins.is_empty() {
@@ -139,8 +162,8 @@ fn cors(settings: &Settings) -> Option<CorsLayer> {
             CONTENT_TYPE,
             HeaderName::from_static("x-api-key"),
             HeaderName::from_static("keywright-user"),
-            exchange::REQUEST_ID,
+            request_id::REQUEST_ID,
         ])
-        .expose_headers([LINK, RETRY_AFTER, exchange::REQUEST_ID]);
+        .expose_headers([LINK, RETRY_AFTER, request_id::REQUEST_ID]);
     Some(layer)
 }

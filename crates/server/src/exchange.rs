@@ -8,21 +8,17 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use keywright_api::ErrorCode;
 use keywright_core::ambient::EntropyError;
-use keywright_core::identifier::time_ordered_id;
-use keywright_core::key_text;
 
 use crate::problem::Problem;
-use crate::source::{Peer, source_of};
+use crate::request_id::{self, REQUEST_ID};
+use crate::source::{Peer, forwarded_for, source_of};
 use crate::state::AppState;
-
-/// The header that carries a request's id, both ways.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest path and query, in bytes.
 const MAX_URI: usize = 8 * 1024;
@@ -69,7 +65,8 @@ pub(crate) async fn carry_out(
         .extensions()
         .get::<Peer>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let source = source_of(peer, request.headers(), &state.trusted_proxies);
+    let forwarded = forwarded_for(request.headers());
+    let source = source_of(peer, forwarded, &state.trusted_proxies);
     request.extensions_mut().insert(Exchange {
         request_id: request_id.clone(),
         source,
@@ -138,25 +135,15 @@ fn check_limits(request: &Request) -> Result<(), Problem> {
 
 /// The id that the client gave if it is well-formed, else a new one.
 fn request_id(state: &AppState, headers: &HeaderMap) -> Result<Arc<str>, EntropyError> {
-    let given = headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok());
-    match given.filter(|id| is_well_formed(id)) {
+    let given = headers.get(REQUEST_ID).map(HeaderValue::as_bytes);
+    match given.and_then(request_id::well_formed) {
         Some(id) => Ok(id.into()),
-        None => Ok(time_ordered_id(&*state.clock, &*state.entropy)?
+        None => Ok(state
+            .request_ids
+            .next(state.clock.now())?
             .to_string()
             .into()),
     }
-}
-
-/// 1 to 64 characters that need no quoting in a log. A key is shorter than that, so an id that holds one is not
-/// taken: somebody pasted it into the wrong header.
-fn is_well_formed(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
-        && !key_text::is_within(id)
 }
 
 /// Every error becomes a problem document, the libraries' own included.
@@ -194,24 +181,4 @@ fn measure(route: &str, method: &'static str, status: u16, seconds: f64) {
     .increment(1);
     metrics::histogram!("keywright_http_request_seconds", "route" => route.to_owned())
         .record(seconds);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_that_need_no_quoting_are_taken() {
-        for good in [
-            "a",
-            "0192f0c1-6d1e-7c3a-9f00-000000000001",
-            "req_1:2.3",
-            &"x".repeat(64),
-        ] {
-            assert!(is_well_formed(good), "{good}");
-        }
-        for bad in ["", "a b", "a\"b", "ä", &"x".repeat(65)] {
-            assert!(!is_well_formed(bad), "{bad}");
-        }
-    }
 }

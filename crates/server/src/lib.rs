@@ -11,6 +11,7 @@ mod authority;
 mod exchange;
 mod extract;
 mod failures;
+mod fast_path;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod jwt;
@@ -18,7 +19,9 @@ mod listener;
 mod openapi;
 mod paging;
 mod problem;
+mod request_id;
 mod retention;
+mod rewound;
 mod routes;
 mod server;
 mod settings;

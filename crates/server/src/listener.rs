@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
+use crate::fast_path::{FastPath, Left};
+use crate::rewound::Rewound;
 use crate::source::Peer;
 
 /// How long a client may take to send its headers.
@@ -43,12 +45,20 @@ pub(crate) struct Limits {
     pub(crate) stop_timeout: Duration,
 }
 
-/// Serves `router` until `stopping` says so, then lets begun requests finish within the limit.
+/// What a listener serves.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// The short way to the router, for what is asked most.
+    pub(crate) fast_path: Option<Arc<FastPath>>,
+}
+
+/// Serves until `stopping` says so, then lets begun requests finish within the limit.
 ///
 /// Answers how many connections had to be cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    served: Served,
     limits: Limits,
     mut stopping: watch::Receiver<bool>,
 ) -> usize {
@@ -66,9 +76,8 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let mut stream = TimeoutStream::new(stream);
-                stream.set_write_timeout(Some(limits.write_timeout));
-                let connection = handle(stream, Peer(peer), router.clone(), stopping.clone());
+                let connection =
+                    handle(stream, Peer(peer), served.clone(), limits, stopping.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -92,7 +101,7 @@ pub(crate) async fn serve(
 }
 
 /// Waits until the server is told to stop.
-async fn told(stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn told(stopping: &mut watch::Receiver<bool>) {
     // An error means that the server is gone, which is a reason to stop as well.
     let _ = stopping.wait_for(|stop| *stop).await;
 }
@@ -110,13 +119,41 @@ async fn pause_after(error: &io::Error) {
 }
 
 async fn handle(
-    stream: TimeoutStream<TcpStream>,
+    mut stream: TcpStream,
+    peer: Peer,
+    served: Served,
+    limits: Limits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    // Answers are small and written whole; to wait for more would only add latency.
+    let _ = stream.set_nodelay(true);
+    let Served { router, fast_path } = served;
+    let mut read = Vec::new();
+    if let Some(fast_path) = fast_path {
+        let timeout = limits.write_timeout;
+        match fast_path
+            .serve(&mut stream, peer, timeout, &mut stopping)
+            .await
+        {
+            Left::Ended => return,
+            Left::Answered => return linger(stream).await,
+            Left::HandedOver(bytes) => read = bytes,
+        }
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_timeout));
+    let stream = Rewound::new(read, Box::pin(stream));
+    // Boxed: it is much larger than what a connection of verifications needs.
+    Box::pin(general_path(stream, peer, router, stopping)).await;
+}
+
+/// Any request, by the HTTP library and the router.
+async fn general_path(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // Answers are small and written whole; to wait for more would only add latency.
-    let _ = stream.get_ref().set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         // Boxed, so that the connection can be taken apart at its end.
@@ -126,14 +163,17 @@ async fn handle(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut told = pin!(told(&mut stopping));
     let mut stops = false;
     let outcome = poll_fn(|context| {
-        if !stops && told.as_mut().poll(context).is_ready() {
-            stops = true;
-            Pin::new(&mut connection).graceful_shutdown();
+        // The connection first: what was read of it already is a request that has begun.
+        let polled = connection.poll_without_shutdown(context);
+        if polled.is_ready() || stops || told.as_mut().poll(context).is_pending() {
+            return polled;
         }
+        stops = true;
+        Pin::new(&mut connection).graceful_shutdown();
         connection.poll_without_shutdown(context)
     })
     .await;

@@ -8,7 +8,7 @@ mod keyspaces;
 mod metrics;
 mod usage;
 mod users;
-mod verify;
+pub(crate) mod verify;
 mod whoami;
 
 use axum::Router;

@@ -1,6 +1,7 @@
 //! Starting the server, and stopping it without losing what has begun.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app;
-use crate::listener::{Limits, serve};
+use crate::fast_path::FastPath;
+use crate::listener::{Limits, Served, serve};
 use crate::retention;
 use crate::settings::Settings;
 use crate::state::{AppState, Surroundings};
@@ -51,10 +53,19 @@ impl Server {
             stop_timeout: settings.stop_timeout,
         };
         let router = app::router(state.clone(), &settings);
-        let mut listeners = vec![tokio::spawn(serve(api, router, limits, stopping.clone()))];
+        let added = app::headers_for_all(&settings);
+        let fast_path = FastPath::new(state.clone(), router.clone(), &added);
+        let served = Served {
+            router,
+            fast_path: Some(Arc::new(fast_path)),
+        };
+        let mut listeners = vec![tokio::spawn(serve(api, served, limits, stopping.clone()))];
         if let Some(metrics) = metrics {
-            let router = app::metrics_router(state.clone());
-            listeners.push(tokio::spawn(serve(metrics, router, limits, stopping)));
+            let served = Served {
+                router: app::metrics_router(state.clone()),
+                fast_path: None,
+            };
+            listeners.push(tokio::spawn(serve(metrics, served, limits, stopping)));
         }
         let clock = state.clock.clone();
         let uses = state.verifier.uses().clone();

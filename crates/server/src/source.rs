@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 /// The peer of the connection, which the listener puts into every request.
@@ -11,18 +11,27 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// The source of a request. Only a trusted proxy is believed: of `X-Forwarded-For`, read from its end, the first
 /// address that is no trusted proxy's. What stands further to the front was written by whoever sent the request.
-pub(crate) fn source_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+///
+/// `forwarded` are the values of `X-Forwarded-For`; nothing is read of them where the peer is not trusted.
+pub(crate) fn source_of<'a>(
+    peer: IpAddr,
+    forwarded: impl Iterator<Item = &'a [u8]>,
+    trusted: &[IpNet],
+) -> IpAddr {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let peer = peer.to_canonical();
     if !is_trusted(peer) {
         return peer;
     }
     let mut nearest = peer;
-    let named = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let named: Vec<&str> = named
+    let is_visible = |value: &&[u8]| {
+        value
+            .iter()
+            .all(|&byte| matches!(byte, b'\t' | b' '..=b'~'))
+    };
+    let named: Vec<&str> = forwarded
+        .filter(is_visible)
+        .filter_map(|value| str::from_utf8(value).ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
@@ -36,6 +45,14 @@ pub(crate) fn source_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
         }
     }
     nearest
+}
+
+/// The values of `X-Forwarded-For`.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(HeaderValue::as_bytes)
 }
 
 /// An address as proxies write it: bare, or with a port.
@@ -58,29 +75,16 @@ pub(crate) fn subscriber(ip: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    fn forwarded(values: &[&'static str]) -> HeaderMap {
-        values
-            .iter()
-            .map(|&value| {
-                (
-                    "x-forwarded-for".parse().unwrap(),
-                    HeaderValue::from_static(value),
-                )
-            })
-            .collect()
-    }
-
     fn source(peer: &str, values: &[&'static str]) -> IpAddr {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        source_of(ip(peer), &forwarded(values), &trusted)
+        let values = values.iter().map(|value| value.as_bytes());
+        source_of(ip(peer), values, &trusted)
     }
 
     #[test]

@@ -11,6 +11,7 @@ use keywright_store::Store;
 
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
+use crate::request_id::RequestIds;
 use crate::settings::Settings;
 use crate::telemetry::MetricsText;
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) request_ids: RequestIds,
     pub(crate) verifier: Verifier,
     pub(crate) jwt: JwtVerifier,
     pub(crate) failures: FailureTable,
@@ -63,6 +65,7 @@ impl AppState {
             failures: FailureTable::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
             metrics: MetricsText::install(),
+            request_ids: RequestIds::new(entropy.clone()),
             request_timeout: settings.request_timeout,
             body_timeout: settings.body_timeout,
             stopping: AtomicBool::new(false),

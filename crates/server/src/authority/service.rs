@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use keywright_api::ErrorCode;
 use keywright_core::audit::{Actor, ActorKind};
 use keywright_core::identifier::KeyId;
+use keywright_core::keyspace::Operation;
 
 use super::credential::{self, Credential};
 use super::{Authority, Needed, Needs};
@@ -32,10 +33,26 @@ impl<O> Service<O> {
     }
 }
 
+/// A caller whose service key was found good for an operation before the request reached the router, and whose use was
+/// noted. Nothing that a client sends becomes one: [`crate::fast_path`] alone puts it among a request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admitted {
+    pub(crate) id: KeyId,
+    pub(crate) operation: Operation,
+}
+
 impl<O: Needed> FromRequestParts<AppState> for Service<O> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        if let Some(Admitted { id, operation }) = parts.extensions.get()
+            && *operation == O::OPERATION
+        {
+            return Ok(Self {
+                id: *id,
+                operation: PhantomData,
+            });
+        }
         let admitted = async {
             let Credential { text, is_jwt } = credential::credential(&parts.headers)?;
             if is_jwt {

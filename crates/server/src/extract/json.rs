@@ -72,14 +72,19 @@ async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers
+    headers
         .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+        .is_some_and(|value| names_json(value.as_bytes()))
+}
+
+/// Whether this value of `Content-Type` is JSON's, with whatever parameters.
+pub(crate) fn names_json(value: &[u8]) -> bool {
+    let is_visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
+    value.iter().all(is_visible)
+        && media_type
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/json")
 }
 
 /// Reads a document into `T`.

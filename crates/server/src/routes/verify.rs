@@ -12,7 +12,12 @@ use keywright_core::decision::Question;
 use crate::validate::Validation;
 
 /// The longest text that is taken as a key, in characters.
-const MAX_KEY: usize = 512;
+pub(crate) const MAX_KEY: usize = 512;
+
+/// Whether a name holds the character that none may hold.
+pub(crate) fn has_nul(name: &str) -> bool {
+    name.contains('\0')
+}
 
 /// Refuses what no verification takes. `place` leads to the question in the body.
 fn check(validation: &mut Validation, place: &str, question: &VerifyKey) {
@@ -24,18 +29,14 @@ fn check(validation: &mut Validation, place: &str, question: &VerifyKey) {
         );
     }
     for (number, name) in question.permissions.iter().enumerate() {
-        if name.contains('\0') {
+        if has_nul(name) {
             validation.refuse(
                 format!("{place}/permissions/{number}"),
                 "must not hold the character NUL",
             );
         }
     }
-    if question
-        .keyspace
-        .as_ref()
-        .is_some_and(|name| name.contains('\0'))
-    {
+    if question.keyspace.as_ref().is_some_and(|name| has_nul(name)) {
         validation.refuse(
             format!("{place}/keyspace"),
             "must not hold the character NUL",

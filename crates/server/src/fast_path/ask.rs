@@ -1,0 +1,182 @@
+//! From a request to the decision's document, by memory alone.
+
+use std::borrow::Cow;
+
+use keywright_api::Object;
+use keywright_core::decision::{Code, Question};
+use keywright_core::keyspace::{Operation, SERVICE};
+use serde::Deserialize;
+
+use super::request::Request;
+use super::{Unanswered, memory};
+use crate::authority::Admitted;
+use crate::extract::names_json;
+use crate::routes::verify::{MAX_KEY, has_nul};
+use crate::state::AppState;
+use crate::wire;
+
+/// [`keywright_api::VerifyKey`], borrowed where it holds no escapes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked<'b> {
+    #[serde(borrow)]
+    key: Cow<'b, str>,
+    #[serde(borrow, default)]
+    permissions: Vec<Text<'b>>,
+    #[serde(borrow, default)]
+    keyspace: Option<Text<'b>>,
+}
+
+/// A text; inside of other types, the library borrows only what has a type of its own.
+#[derive(Deserialize)]
+struct Text<'b>(#[serde(borrow)] Cow<'b, str>);
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'b> Asked<'b> {
+    /// What the handler would take; `None` for all else, which the handler answers in its words.
+    fn read(request: &Request<'_, 'b>) -> Option<Self> {
+        if !request.value("content-type").is_some_and(names_json) {
+            return None;
+        }
+        let Object(asked) = serde_json::from_slice::<Object<Self>>(request.body).ok()?;
+        let within = asked.key.len() <= MAX_KEY
+            && !asked.permissions.iter().any(|name| has_nul(&name.0))
+            && !asked.keyspace.iter().any(|name| has_nul(&name.0));
+        within.then_some(asked)
+    }
+}
+
+/// Writes the decision's document to the end of `body`.
+///
+/// # Errors
+/// Where memory cannot tell, and where the answer is none of 200.
+pub(super) fn write_decision(
+    request: &Request<'_, '_>,
+    state: &AppState,
+    body: &mut Vec<u8>,
+) -> Result<(), Unanswered> {
+    // What notes a use comes last: nothing is noted for a request that is asked once more.
+    let nothing_known = Unanswered::default();
+    let credential = request.credential().ok_or(nothing_known)?;
+    let asked = Asked::read(request).ok_or(nothing_known)?;
+    let admitted = admit(credential, state).ok_or(nothing_known)?;
+    let question = Question {
+        permissions: &asked.permissions,
+        keyspace: asked.keyspace.as_ref().map(AsRef::as_ref),
+    };
+    let written = memory::decide(state, &asked.key, &question, |verified| {
+        let asked: Vec<_> = asked
+            .permissions
+            .iter()
+            .map(|name| name.0.to_string())
+            .collect();
+        serde_json::to_writer(body, &wire::verification(verified, &asked))
+    });
+    match written {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => Err(Unanswered {
+            admitted: Some(admitted),
+        }),
+    }
+}
+
+/// The caller, if memory finds it good.
+fn admit(credential: &str, state: &AppState) -> Option<Admitted> {
+    let operation = Operation::KeysVerify;
+    let question = Question {
+        permissions: &[operation.name()],
+        keyspace: Some(SERVICE),
+    };
+    let id = memory::decide(state, credential, &question, |verified| {
+        let record = verified.record.as_ref();
+        record
+            .filter(|_| verified.code == Code::Valid)
+            .map(|record| record.key.id)
+    });
+    Some(Admitted {
+        id: id??,
+        operation,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_api::VerifyKey;
+
+    use super::*;
+    use crate::extract::parse_json;
+
+    fn both(body: &str) -> (bool, bool) {
+        let headers = [httparse::Header {
+            name: "Content-Type",
+            value: b"application/json",
+        }];
+        let request = Request {
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        let borrowed = Asked::read(&request);
+        let owned = parse_json::<VerifyKey>(body.as_bytes()).ok();
+        if let (Some(borrowed), Some(owned)) = (&borrowed, &owned) {
+            assert_eq!(borrowed.key, owned.key);
+            let names: Vec<_> = borrowed.permissions.iter().map(AsRef::as_ref).collect();
+            assert_eq!(names, owned.permissions);
+            let keyspace = borrowed.keyspace.as_ref().map(AsRef::as_ref);
+            assert_eq!(keyspace, owned.keyspace.as_deref());
+        }
+        (borrowed.is_some(), owned.is_some())
+    }
+
+    #[test]
+    fn bodies_are_taken_as_the_handler_takes_them() {
+        for body in [
+            r#"{"key": "a"}"#,
+            r#" {"permissions": [], "keyspace": null, "key": ""} "#,
+            r#"{"key": "\u00e4\ud83d\ude00\"\\", "permissions": ["a\u0062", "ö"], "keyspace": "\u0064efault"}"#,
+            r#"{"\u006bey": "a"}"#,
+        ] {
+            assert_eq!(both(body), (true, true), "{body}");
+        }
+        for body in [
+            "",
+            "null",
+            "[]",
+            r#"["a", [], null]"#,
+            "{}",
+            r#"{"key": 1}"#,
+            r#"{"key": null}"#,
+            r#"{"key": "a", "key": "a"}"#,
+            r#"{"key": "a", "keys": "a"}"#,
+            r#"{"key": "a", "permissions": null}"#,
+            r#"{"key": "a", "permissions": {"a": "b"}}"#,
+            r#"{"key": "a", "keyspace": ["a"]}"#,
+            r#"{"key": "a"} x"#,
+            r#"{"key": "\ud83d"}"#,
+            r#"{"key": "a",}"#,
+        ] {
+            assert_eq!(both(body), (false, false), "{body}");
+        }
+        // What the handler refuses by a rule of its own, after it was read.
+        for body in [
+            format!(r#"{{"key": "{}"}}"#, "a".repeat(513)),
+            r#"{"key": "a", "permissions": ["a\u0000"]}"#.to_owned(),
+            r#"{"key": "a", "keyspace": "a\u0000"}"#.to_owned(),
+        ] {
+            assert_eq!(both(&body), (false, true), "{body}");
+        }
+    }
+
+    #[test]
+    fn borrowed_text_is_borrowed() {
+        let asked: Asked<'_> =
+            serde_json::from_str(r#"{"key": "a", "permissions": ["b"], "keyspace": "c"}"#).unwrap();
+        assert!(matches!(asked.key, Cow::Borrowed(_)));
+        assert!(matches!(asked.permissions[0].0, Cow::Borrowed(_)));
+        assert!(matches!(asked.keyspace.unwrap().0, Cow::Borrowed(_)));
+    }
+}
