@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -130,13 +131,21 @@ impl FastPath {
                     let Some(request) = connection.take_for_router(length, known.admitted) else {
                         return Left::HandedOver(connection.held);
                     };
-                    let Ok(response) = self.router.clone().oneshot(request).await;
+                    let Ok(mut response) = self.router.clone().oneshot(request).await;
+                    let stops = self.state.stopping.load(Ordering::Relaxed);
+                    if stops {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(CONNECTION, close);
+                    }
                     let now = self.state.clock.now();
                     let Some((written, closes)) = answer::written(response, now).await else {
                         return Left::Ended;
                     };
                     connection.unsent = written;
                     if connection.send_rest(write_timeout).await.is_err() {
+                        return Left::Ended;
+                    }
+                    if stops {
                         return Left::Ended;
                     }
                     if closes {

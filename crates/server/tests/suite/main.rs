@@ -3,6 +3,7 @@
 mod audit;
 mod errors;
 mod failures;
+mod fast_path;
 mod holder;
 mod keyspaces;
 mod listing;

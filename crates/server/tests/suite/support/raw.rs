@@ -10,7 +10,11 @@ use tokio::net::{TcpSocket, TcpStream};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection on which a test writes bytes as it likes.
-pub(crate) struct Connection(TcpStream);
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// What came behind the answers that were read.
+    rest: Vec<u8>,
+}
 
 /// What came back on it.
 pub(crate) struct RawAnswer {
@@ -24,7 +28,10 @@ impl Connection {
         let stream = TcpStream::connect(address)
             .await
             .expect("the server listens");
-        Self(stream)
+        Self {
+            stream,
+            rest: Vec::new(),
+        }
     }
 
     /// A client that keeps little of what it does not read.
@@ -32,22 +39,44 @@ impl Connection {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let stream = socket.connect(address).await.expect("the server listens");
-        Self(stream)
+        Self {
+            stream,
+            rest: Vec::new(),
+        }
     }
 
     /// Waits until something came, and reads none of it.
     pub(crate) async fn something_came(&mut self) {
         let mut byte = [0];
-        let came = tokio::time::timeout(PATIENCE, self.0.peek(&mut byte));
+        let came = tokio::time::timeout(PATIENCE, self.stream.peek(&mut byte));
         let count = came.await.expect("the server answers in time").unwrap();
         assert_eq!(count, 1);
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0
+        self.stream
             .write_all(bytes.as_ref())
             .await
             .expect("the server reads");
+    }
+
+    /// Writes if the server still takes it.
+    pub(crate) async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    /// Says that nothing more is written.
+    pub(crate) async fn finish(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// What has come when the first bytes have.
+    pub(crate) async fn until_answered(&mut self) -> Vec<u8> {
+        let mut read = vec![0; 4096];
+        let came = tokio::time::timeout(PATIENCE, self.stream.read(&mut read));
+        let count = came.await.expect("the server answers in time").unwrap();
+        read.truncate(count);
+        read
     }
 
     /// Reads one answer, whose length its header must tell.
@@ -59,41 +88,46 @@ impl Connection {
 
     /// What comes until the server closes the connection.
     pub(crate) async fn until_closed(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
+        let mut rest = std::mem::take(&mut self.rest);
         // A reset is an end as well.
-        let _ = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest))
+        let _ = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest))
             .await
             .expect("the server closes the connection in time");
         rest
     }
 
     async fn read_answer(&mut self) -> RawAnswer {
-        let mut read = Vec::new();
+        let mut read = std::mem::take(&mut self.rest);
         let (head, length, body_at) = loop {
+            if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8(read[..end].to_vec()).unwrap();
+                let length = value_of(&head, "content-length").map_or(0, |v| v.parse().unwrap());
+                break (head, length, end + 4);
+            }
             let mut chunk = [0; 4096];
-            let count = self.0.read(&mut chunk).await.expect("the server answers");
+            let count = self
+                .stream
+                .read(&mut chunk)
+                .await
+                .expect("the server answers");
             assert!(
                 count > 0,
                 "closed after {:?}",
                 String::from_utf8_lossy(&read)
             );
             read.extend_from_slice(&chunk[..count]);
-            if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = String::from_utf8(read[..end].to_vec()).unwrap();
-                let length = value_of(&head, "content-length").map_or(0, |v| v.parse().unwrap());
-                break (head, length, end + 4);
-            }
         };
         while read.len() < body_at + length {
             let mut chunk = [0; 4096];
             let count = self
-                .0
+                .stream
                 .read(&mut chunk)
                 .await
                 .expect("the answer comes whole");
             assert!(count > 0, "the answer comes whole");
             read.extend_from_slice(&chunk[..count]);
         }
+        self.rest = read.split_off(body_at + length);
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let body = String::from_utf8(read.split_off(body_at)).unwrap();
         RawAnswer { status, head, body }
