@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::state::AppState;
 
 pub(crate) use holder::{GoodHolder, Holder};
-pub(crate) use service::{Admitted, Service};
+pub(crate) use service::{Judged, Service};
 pub(crate) use user_or_service::UserOrService;
 
 /// What a route asks of whoever calls it.

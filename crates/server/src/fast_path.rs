@@ -17,7 +17,6 @@ mod answer;
 mod ask;
 mod connection;
 mod head;
-mod memory;
 mod request;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +25,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use metrics::{Counter, Histogram};
 
-use crate::authority::Admitted;
+use crate::authority::Judged;
 use crate::source::Peer;
 use crate::state::AppState;
 use answer::{Output, write_headers};
@@ -110,8 +109,7 @@ impl FastPath {
 }
 
 /// Memory gave no answer: what of it is already known.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Unanswered {
-    /// The caller was found good, and its use was noted.
-    admitted: Option<Admitted>,
+    caller: Option<Judged>,
 }

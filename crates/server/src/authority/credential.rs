@@ -26,6 +26,7 @@ pub(crate) struct Credential<'a> {
 }
 
 /// A service key that was found good.
+#[derive(Debug, Clone)]
 pub(crate) struct ServiceKey {
     pub(crate) id: KeyId,
     pub(crate) grants: Grants,
@@ -123,6 +124,20 @@ pub(crate) async fn service_key(
     };
     let admit = |decision: Decision<'_>| admitted(decision, operation);
     state.verifier.verify(text, &question, admit).await?
+}
+
+/// [`service_key`] as far as memory knows; `None` where it does not.
+pub(crate) fn service_key_from_memory(
+    text: &str,
+    operation: Operation,
+    state: &AppState,
+) -> Option<Result<ServiceKey, Problem>> {
+    let question = Question {
+        permissions: &[operation.name()],
+        keyspace: Some(SERVICE),
+    };
+    let admit = |decision: Decision<'_>| admitted(decision, operation);
+    state.verifier.decide_from_memory(text, &question, admit)
 }
 
 /// The service key, if it is good for what was asked.

@@ -9,7 +9,7 @@ use keywright_core::audit::{Actor, ActorKind};
 use keywright_core::identifier::KeyId;
 use keywright_core::keyspace::Operation;
 
-use super::credential::{self, Credential};
+use super::credential::{self, Credential, ServiceKey};
 use super::{Authority, Needed, Needs};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -33,27 +33,33 @@ impl<O> Service<O> {
     }
 }
 
-/// A caller whose service key was found good for an operation before the request reached the router, and whose use was
-/// noted. Nothing that a client sends becomes one: [`crate::fast_path`] alone puts it among a request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Admitted {
-    pub(crate) id: KeyId,
-    pub(crate) operation: Operation,
+/// What memory says of the caller of a request that has not reached the router yet. It was noted as a use, so nobody
+/// asks again. Nothing that a client sends becomes one: [`crate::fast_path`] alone puts it among a request's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    operation: Operation,
+    pub(crate) outcome: Result<ServiceKey, Problem>,
+}
+
+impl Judged {
+    /// Judges who presents `text` for `operation`; `None` where memory cannot.
+    pub(crate) fn by_memory(text: &str, operation: Operation, state: &AppState) -> Option<Self> {
+        let outcome = credential::service_key_from_memory(text, operation, state)?;
+        Some(Self { operation, outcome })
+    }
 }
 
 impl<O: Needed> FromRequestParts<AppState> for Service<O> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        if let Some(Admitted { id, operation }) = parts.extensions.get()
-            && *operation == O::OPERATION
-        {
-            return Ok(Self {
-                id: *id,
-                operation: PhantomData,
-            });
-        }
+        let known = parts.extensions.remove::<Judged>();
         let admitted = async {
+            if let Some(Judged { operation, outcome }) = known
+                && operation == O::OPERATION
+            {
+                return outcome;
+            }
             let Credential { text, is_jwt } = credential::credential(&parts.headers)?;
             if is_jwt {
                 // A bad JWT is told so first; a good one is told that it is the wrong kind.

@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use keywright_api::Object;
-use keywright_core::decision::{Code, Question};
-use keywright_core::keyspace::{Operation, SERVICE};
+use keywright_core::decision::Question;
+use keywright_core::keyspace::Operation;
+use keywright_engine::Decision;
 use serde::Deserialize;
 
+use super::Unanswered;
 use super::request::Request;
-use super::{Unanswered, memory};
-use crate::authority::Admitted;
+use crate::authority::Judged;
 use crate::extract::names_json;
-use crate::routes::verify::{MAX_KEY, has_nul};
+use crate::routes::verify::{MAX_KEY, answer, has_nul};
 use crate::state::AppState;
-use crate::wire;
 
 /// [`keywright_api::VerifyKey`], borrowed where it holds no escapes.
 #[derive(Deserialize)]
@@ -60,48 +60,22 @@ pub(super) fn write_decision(
     state: &AppState,
     body: &mut Vec<u8>,
 ) -> Result<(), Unanswered> {
-    // What notes a use comes last: nothing is noted for a request that is asked once more.
-    let nothing_known = Unanswered::default();
-    let credential = request.credential().ok_or(nothing_known)?;
-    let asked = Asked::read(request).ok_or(nothing_known)?;
-    let admitted = admit(credential, state).ok_or(nothing_known)?;
+    // What notes a use comes last, and what it says goes along: nobody asks memory twice for one request.
+    let credential = request.credential().ok_or_else(Unanswered::default)?;
+    let asked = Asked::read(request).ok_or_else(Unanswered::default)?;
+    let caller = Judged::by_memory(credential, Operation::KeysVerify, state);
+    if caller.as_ref().is_none_or(|caller| caller.outcome.is_err()) {
+        return Err(Unanswered { caller });
+    }
     let question = Question {
         permissions: &asked.permissions,
         keyspace: asked.keyspace.as_ref().map(AsRef::as_ref),
     };
-    let written = memory::decide(state, &asked.key, &question, |verified| {
-        let asked: Vec<_> = asked
-            .permissions
-            .iter()
-            .map(|name| name.0.to_string())
-            .collect();
-        serde_json::to_writer(body, &wire::verification(verified, &asked))
-    });
-    match written {
-        Some(Ok(())) => Ok(()),
-        Some(Err(_)) | None => Err(Unanswered {
-            admitted: Some(admitted),
-        }),
-    }
-}
-
-/// The caller, if memory finds it good.
-fn admit(credential: &str, state: &AppState) -> Option<Admitted> {
-    let operation = Operation::KeysVerify;
-    let question = Question {
-        permissions: &[operation.name()],
-        keyspace: Some(SERVICE),
-    };
-    let id = memory::decide(state, credential, &question, |verified| {
-        let record = verified.record.as_ref();
-        record
-            .filter(|_| verified.code == Code::Valid)
-            .map(|record| record.key.id)
-    });
-    Some(Admitted {
-        id: id??,
-        operation,
-    })
+    let write = |decision: Decision<'_>| answer::write(decision, &asked.permissions, body);
+    let verifier = &state.verifier;
+    verifier
+        .decide_from_memory(&asked.key, &question, write)
+        .ok_or(Unanswered { caller })
 }
 
 #[cfg(test)]

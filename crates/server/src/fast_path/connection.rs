@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use super::answer::{self, Output};
 use super::head::{self, Recognised};
 use super::{FastPath, Unanswered};
-use crate::authority::Admitted;
+use crate::authority::Judged;
 use crate::listener::told;
 use crate::source::Peer;
 
@@ -128,7 +128,7 @@ impl FastPath {
                 Event::Stop if connection.held.is_empty() => return Left::Ended,
                 Event::HandOver | Event::Stop => return Left::HandedOver(connection.held),
                 Event::Route(length, known) => {
-                    let Some(request) = connection.take_for_router(length, known.admitted) else {
+                    let Some(request) = connection.take_for_router(length, known.caller) else {
                         return Left::HandedOver(connection.held);
                     };
                     let Ok(mut response) = self.router.clone().oneshot(request).await;
@@ -336,19 +336,15 @@ impl Connection<'_> {
     }
 
     /// Takes the request that is held first, of `length` bytes, for the router.
-    fn take_for_router(
-        &mut self,
-        length: usize,
-        admitted: Option<Admitted>,
-    ) -> Option<Request<Body>> {
+    fn take_for_router(&mut self, length: usize, caller: Option<Judged>) -> Option<Request<Body>> {
         let mut room = head::room();
         let Recognised::Whole(request, _) = head::recognise(&self.held, MAX_REQUEST, &mut room)
         else {
             return None;
         };
         let mut request = request.for_router(self.peer)?;
-        if let Some(admitted) = admitted {
-            request.extensions_mut().insert(admitted);
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
         }
         self.held.drain(..length);
         self.more = !self.held.is_empty();

@@ -1,6 +1,6 @@
 //! `/api/verify`: verification (CONTRACT §4.2).
 
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod batch;
 pub(crate) mod one;
 

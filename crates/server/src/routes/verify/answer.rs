@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// Appends the answer to a verification that asked for `asked`.
-pub(super) fn write<S: AsRef<str>>(decision: Decision<'_>, asked: &[S], into: &mut Vec<u8>) {
+pub(crate) fn write<S: AsRef<str>>(decision: Decision<'_>, asked: &[S], into: &mut Vec<u8>) {
     let Decision { code, found } = decision;
     let written = match found {
         None => serde_json::to_writer(
