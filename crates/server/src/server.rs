@@ -25,6 +25,7 @@ pub struct Server {
     listeners: Vec<JoinHandle<usize>>,
     flusher: JoinHandle<()>,
     trimmer: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 /// How a server stopped.
@@ -73,12 +74,14 @@ impl Server {
             tokio::spawn(uses.flush_every(settings.use_flush_interval, move || clock.now()));
         let trimmer = retention::keep_for(settings.usage_retention, state.clone());
         let trimmer = tokio::spawn(trimmer);
+        let upkeep = tokio::spawn(state.metrics.clone().keep_small());
         Self {
             state,
             stop,
             listeners,
             flusher,
             trimmer,
+            upkeep,
         }
     }
 
@@ -114,6 +117,7 @@ impl Server {
             }
         }
         self.trimmer.abort();
+        self.upkeep.abort();
         self.flusher.abort();
         // What it was writing still waits, and is written below.
         let _ = self.flusher.await;

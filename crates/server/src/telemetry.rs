@@ -1,6 +1,7 @@
 //! Metrics in the Prometheus text format. The names are listed in docs/operations.md.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -11,6 +12,9 @@ const SECONDS: [f64; 14] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
     5.0,
 ];
+
+/// How often measurements are put into their buckets. At 100,000 requests a second 800 KB of them wait.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// The process's metrics as text.
 #[derive(Clone)]
@@ -30,6 +34,15 @@ impl MetricsText {
                 .expect("no other recorder is installed")
         });
         Self(handle.clone())
+    }
+
+    /// Puts what was measured into its buckets again and again, for ever: until then every single measurement is kept,
+    /// and nobody need ever read them.
+    pub(crate) async fn keep_small(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.0.run_upkeep();
+        }
     }
 
     pub(crate) fn render(&self, state: &AppState) -> String {

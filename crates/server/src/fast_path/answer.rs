@@ -70,10 +70,8 @@ impl Output {
     ) -> Result<(), EntropyError> {
         let out = &mut self.bytes;
         out.extend_from_slice(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ",
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: ",
         );
-        write_number(out, self.body.len());
-        out.extend_from_slice(b"\r\nx-request-id: ");
         let begin = out.len();
         if let Some(id) = given {
             out.extend_from_slice(id.as_bytes());
@@ -85,6 +83,9 @@ impl Output {
         self.request_id = (begin, out.len());
         out.extend_from_slice(b"\r\nx-content-type-options: nosniff\r\n");
         out.extend_from_slice(added);
+        out.extend_from_slice(b"content-length: ");
+        write_number(out, self.body.len());
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(self.date.at(now));
         out.extend_from_slice(&self.body);
         Ok(())
