@@ -1,9 +1,9 @@
 //! Keywright over HTTP: routes, authority, errors, and the OpenAPI document that is made from them.
 //!
-//! A request passes, in this order: [`listener`] (accepts, bounds what a connection may cost), [`exchange`] (request
-//! id, limits, time, metrics, log; turns every error into `application/problem+json`), the router, the
-//! [`authority`] that the route names as its first argument, the extractors of [`extract`], and the handler in
-//! [`routes`], one file a route.
+//! A request passes, in this order: [`listener`] (accepts, bounds what a connection may cost), [`fast_path`] (answers
+//! verifications that memory can decide, and passes on all else), [`exchange`] (request id, limits, time, metrics, log;
+//! turns every error into `application/problem+json`), the router, the [`authority`] that the route names as its first
+//! argument, the extractors of [`extract`], and the handler in [`routes`], one file a route.
 
 mod app;
 mod attribution;
