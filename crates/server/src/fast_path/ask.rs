@@ -60,6 +60,10 @@ pub(super) fn write_decision(
     state: &AppState,
     body: &mut Vec<u8>,
 ) -> Result<(), Unanswered> {
+    if request.value("origin").is_some() {
+        // A browser's: the layers around the router say whether its page may read the answer.
+        return Err(Unanswered::default());
+    }
     // What notes a use comes last, and what it says goes along: nobody asks memory twice for one request.
     let credential = request.credential().ok_or_else(Unanswered::default)?;
     let asked = Asked::read(request).ok_or_else(Unanswered::default)?;

@@ -508,12 +508,15 @@ async fn a_verifier_who_reads_nothing_is_cut_off(store: Kind) {
     })
     .await;
     let (_, service) = world.service_key(&["keys:verify"]).await;
-    let body = json!({"key": "a", "permissions": []}).to_string();
-    let request = request(&headers(&service), &body);
+    let key = world.user("ada").create_key("a", &[]).await;
     let mut stalled = Connection::with_little_room(world.address).await;
-    // Until the server reads no more, or has cut it off.
-    let flood = async { while stalled.try_write(request.repeat(100)).await {} };
-    let _ = tokio::time::timeout(Duration::from_secs(5), flood).await;
+    // An answer of four kilobytes to each.
+    let body = json!({"key": key.text, "permissions": ["x".repeat(4000)]}).to_string();
+    let request = request(&headers(&service), &body).repeat(10);
+    let flood = async { while stalled.try_write(&request).await {} };
+    tokio::time::timeout(Duration::from_secs(30), flood)
+        .await
+        .expect("it is cut off");
     // Its place is free for the next one, who is answered within the clients' 30 seconds.
     assert_eq!(world.anonymous().get("/health/live").await.status, 200);
 }

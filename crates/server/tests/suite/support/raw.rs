@@ -28,6 +28,8 @@ impl Connection {
         let stream = TcpStream::connect(address)
             .await
             .expect("the server listens");
+        // What a test writes in pieces arrives in pieces, and at once.
+        stream.set_nodelay(true).unwrap();
         Self {
             stream,
             rest: Vec::new(),
