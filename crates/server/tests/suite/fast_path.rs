@@ -79,54 +79,11 @@ async fn ask_both(world: &World, request: &str) -> (String, String) {
     general
 }
 
-async fn both_ways_give_the_same_answers(store: Kind) {
-    let world = World::on(store).await;
-    let ada = world.user("ada");
-    let (_, service) = world.service_key(&["keys:verify"]).await;
-    let (_, powerless) = world.service_key(&["keys:read"]).await;
-    let good = ada.create_key("ö \"quoted\" \\ 😀", &["READ_GRAPH"]).await;
-    let wanted = json!({
-        "name": "a",
-        "permissions": ["READ_GRAPH", "EXECUTE_BLOCK"],
-        "expires_at": world.clock.later(Duration::from_secs(1)),
-        "metadata": {"b": [1, 2.50, null], "a": "ä\u{1}"},
-    });
-    let expired = ada.create(wanted).await;
-    let suspended = ada.create_key("suspended", &[]).await;
-    ada.act(&format!("{}/suspend", suspended.path())).await.ok();
-    let revoked = ada.create_key("revoked", &[]).await;
-    ada.delete(&revoked.path()).await.ok();
-    let with = headers(&service);
-
-    let ask_for = |key: &str| request(&with, &json!({"key": key}).to_string());
-    assert_eq!(
-        code(&ask_both(&world, &ask_for(&expired.text)).await.1),
-        "VALID"
-    );
-    world.clock.advance(Duration::from_secs(1));
-    for (key, expected) in [
-        (&*good.text, "VALID"),
-        (&*expired.text, "EXPIRED"),
-        (&*suspended.text, "SUSPENDED"),
-        (&*revoked.text, "REVOKED"),
-        (&*service, "NOT_FOUND"),
-        ("", "NOT_FOUND"),
-        ("ä", "NOT_FOUND"),
-        (&"x".repeat(512), "NOT_FOUND"),
-    ] {
-        assert_eq!(
-            code(&ask_both(&world, &ask_for(key)).await.1),
-            expected,
-            "{key}"
-        );
-    }
-
-    let text = &good.text;
-    let escaped: String = text
-        .chars()
-        .map(|c| format!("\\u{:04x}", u32::from(c)))
-        .collect();
-    for body in [
+/// Bodies about a key, some of them to be refused.
+fn bodies(text: &str, service: &str) -> Vec<String> {
+    let escape = |c: char| format!("\\u{:04x}", u32::from(c));
+    let escaped = text.chars().map(escape).collect::<Vec<_>>().concat();
+    vec![
         format!(r#"{{"key":"{text}","permissions":["READ_GRAPH"]}}"#),
         format!(
             r#" {{ "permissions" : [ "nowhere" , "READ_GRAPH" , "é" , "\ud83d\ude00" ] , "key" : "{text}" }} "#
@@ -150,14 +107,14 @@ async fn both_ways_give_the_same_answers(store: Kind) {
         "{}".to_owned(),
         "null".to_owned(),
         String::new(),
-    ] {
-        ask_both(&world, &request(&with, &body)).await;
-    }
+    ]
+}
 
-    let body = format!(r#"{{"key":"{text}"}}"#);
+/// Headers of a request, some of them to be refused.
+fn header_sets(service: &str, powerless: &str, text: &str) -> Vec<String> {
     let json = "content-type: application/json\r\nx-request-id: r\r\n";
     let jwt = crate::support::Token::of("ada").signed();
-    for headers in [
+    vec![
         format!(
             "AUTHORIZATION: bEARER {service}\r\nCONTENT-TYPE: APPLICATION/JSON\r\nX-REQUEST-ID: r\r\n"
         ),
@@ -202,7 +159,58 @@ async fn both_ways_give_the_same_answers(store: Kind) {
             "authorization: Bearer {service}\r\n{json}a: {}\r\n",
             "b".repeat(17_000)
         ),
+    ]
+}
+
+async fn both_ways_give_the_same_answers(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let (_, service) = world.service_key(&["keys:verify"]).await;
+    let (_, powerless) = world.service_key(&["keys:read"]).await;
+    let good = ada.create_key("ö \"quoted\" \\ 😀", &["READ_GRAPH"]).await;
+    let wanted = json!({
+        "name": "a",
+        "permissions": ["READ_GRAPH", "EXECUTE_BLOCK"],
+        "expires_at": world.clock.later(Duration::from_secs(1)),
+        "metadata": {"b": [1, 2.50, null], "a": "ä\u{1}"},
+    });
+    let expired = ada.create(wanted).await;
+    let suspended = ada.create_key("suspended", &[]).await;
+    ada.act(&format!("{}/suspend", suspended.path())).await.ok();
+    let revoked = ada.create_key("revoked", &[]).await;
+    ada.delete(&revoked.path()).await.ok();
+    let with = headers(&service);
+
+    let ask_for = |key: &str| request(&with, &json!({"key": key}).to_string());
+    assert_eq!(
+        code(&ask_both(&world, &ask_for(&expired.text)).await.1),
+        "VALID"
+    );
+    world.clock.advance(Duration::from_secs(1));
+    for (key, expected) in [
+        (&*good.text, "VALID"),
+        (&*expired.text, "EXPIRED"),
+        (&*suspended.text, "SUSPENDED"),
+        (&*revoked.text, "REVOKED"),
+        (&*service, "NOT_FOUND"),
+        ("", "NOT_FOUND"),
+        ("ä", "NOT_FOUND"),
+        (&"x".repeat(512), "NOT_FOUND"),
     ] {
+        assert_eq!(
+            code(&ask_both(&world, &ask_for(key)).await.1),
+            expected,
+            "{key}"
+        );
+    }
+
+    let text = &good.text;
+    for body in bodies(text, &service) {
+        ask_both(&world, &request(&with, &body)).await;
+    }
+
+    let body = format!(r#"{{"key":"{text}"}}"#);
+    for headers in header_sets(&service, &powerless, text) {
         ask_both(&world, &request(&headers, &body)).await;
     }
 
