@@ -2,11 +2,12 @@
 //! server's log for all of them.
 //!
 //! They share no fate beyond the commit. Where the database refuses them together, because one of them is impossible
-//! or waits for a lock, nothing is written, and each is made alone.
+//! or waits for a lock, nothing is written; then those of each owner are made together, and where that is refused as
+//! well, each is made alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::audit::AuditEntry;
 use keywright_core::authority::{Refusal, may_create};
@@ -32,6 +33,8 @@ const GROUP: usize = 128;
 /// As for any other change, but a lock that somebody else holds keeps the whole group waiting for a moment only.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
      SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '100ms'";
+
+const TOO_MANY: &str = "too many changes are waiting";
 
 /// A creation leaves nothing in the change log that would need one.
 const NO_NONCE: [u8; 16] = [0; 16];
@@ -84,19 +87,23 @@ impl Creations {
         }
     }
 
-    /// The oldest that wait; none where others have taken them already.
-    fn take_group(&self) -> Vec<Waiting> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = queue.len().min(GROUP);
-        queue.drain(..size).collect()
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This one, if it waits still.
-    fn take(&self, number: u64) -> Option<Waiting> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = queue.iter().position(|waiting| waiting.number == number)?;
-        queue.remove(place)
+    /// The oldest that wait, and the one of this `number` if it waits still: none where others have taken them all.
+    fn take_group(&self, number: u64) -> Vec<Waiting> {
+        let mut queue = self.queue();
+        let own = take(&mut queue, number);
+        let others = queue.len().min(GROUP - own.iter().len());
+        queue.drain(..others).chain(own).collect()
     }
+}
+
+/// The one of this `number`, if it waits still.
+fn take(queue: &mut VecDeque<Waiting>, number: u64) -> Option<Waiting> {
+    let place = queue.iter().position(|waiting| waiting.number == number)?;
+    queue.remove(place)
 }
 
 impl Primary {
@@ -107,15 +114,11 @@ impl Primary {
     ) -> Result<KeyCreated, StoreError> {
         let number = self.creations.number.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
-        self.creations
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(Waiting {
-                number,
-                creation,
-                answer,
-            });
+        self.creations.queue().push_back(Waiting {
+            number,
+            creation,
+            answer,
+        });
         // A task of its own: a caller that goes away cancels nothing.
         tokio::spawn(self.create_those_that_wait(number));
         answered
@@ -123,10 +126,9 @@ impl Primary {
             .unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
     }
 
-    /// Makes a group of those that wait, unless the one of this `number` is in another group by then: each creation
-    /// brings such a task, so whatever waits has one.
+    /// Makes a group of those that wait. Each creation brings such a task, after which the one of its `number` does not
+    /// wait any more: so none is left that no task would come back for.
     async fn create_those_that_wait(self: Arc<Self>, number: u64) {
-        const TOO_MANY: &str = "too many changes are waiting";
         let shares = async {
             let group = share_of(&self.creations.groups, self.wait, TOO_MANY).await?;
             let change = share_of(&self.changes, self.wait, TOO_MANY).await?;
@@ -134,23 +136,49 @@ impl Primary {
         };
         let refused = match shares.await {
             Ok(_shares) => {
-                let group = self.creations.take_group();
+                let group = self.creations.take_group(number);
                 if !group.is_empty() {
-                    self.create_together(group).await;
+                    self.clone().create_together(group).await;
                 }
                 return;
             }
             Err(error) => error,
         };
-        if let Some(waiting) = self.creations.take(number) {
+        let waiting = take(&mut self.creations.queue(), number);
+        if let Some(waiting) = waiting {
             waiting.answer(Err(refused));
         }
     }
 
-    async fn create_together(self: &Arc<Self>, group: Vec<Waiting>) {
+    async fn create_together(self: Arc<Self>, group: Vec<Waiting>) {
+        for group in by_owner(self.try_together(BEGIN, group).await) {
+            tokio::spawn(self.clone().create_for_one_owner(group));
+        }
+    }
+
+    /// Makes keys that have one owner, for which their lock is worth waiting for as long as for any other change.
+    async fn create_for_one_owner(self: Arc<Self>, mut group: Vec<Waiting>) {
+        if group.len() > 1 {
+            let _share = match share_of(&self.changes, self.wait, TOO_MANY).await {
+                Ok(share) => share,
+                Err(error) => return answer_all(group, &error),
+            };
+            group = self.try_together(super::BEGIN, group).await;
+        }
+        for waiting in group {
+            let primary = self.clone();
+            tokio::spawn(async move {
+                let made = primary.write(&waiting.creation, &NO_NONCE).await;
+                waiting.answer(made.map(|made| made.outcome));
+            });
+        }
+    }
+
+    /// Makes a group as one transaction and answers it; gives it back where it cannot be made together.
+    async fn try_together(&self, begin: &'static str, group: Vec<Waiting>) -> Vec<Waiting> {
         let made = match self.pool.acquire().await {
             Ok(mut connection) => {
-                let making = transaction(&mut connection, &group);
+                let making = transaction(&mut connection, begin, &group);
                 if let Ok(made) = tokio::time::timeout(self.patience, making).await {
                     made
                 } else {
@@ -167,22 +195,27 @@ impl Primary {
                     waiting.answer(Ok(outcome));
                 }
             }
-            Err(NotMade::Any(error)) => {
-                for waiting in group {
-                    waiting.answer(Err(error.clone()));
-                }
-            }
-            Err(NotMade::Together) => {
-                for waiting in group {
-                    let primary = self.clone();
-                    tokio::spawn(async move {
-                        let made = primary.write(&waiting.creation, &NO_NONCE).await;
-                        waiting.answer(made.map(|made| made.outcome));
-                    });
-                }
-            }
+            Err(NotMade::Any(error)) => answer_all(group, &error),
+            Err(NotMade::Together) => return group,
         }
+        Vec::new()
     }
+}
+
+fn answer_all(group: Vec<Waiting>, error: &StoreError) {
+    for waiting in group {
+        waiting.answer(Err(error.clone()));
+    }
+}
+
+/// Those of each owner.
+fn by_owner(group: Vec<Waiting>) -> impl Iterator<Item = Vec<Waiting>> {
+    let mut groups: BTreeMap<UserId, Vec<Waiting>> = BTreeMap::new();
+    for waiting in group {
+        let owner = waiting.creation.record.key.user_id.clone();
+        groups.entry(owner).or_default().push(waiting);
+    }
+    groups.into_values()
 }
 
 /// Why a group was not made.
@@ -206,10 +239,11 @@ impl NotMade {
 /// Makes all of a group as one transaction, in the order of locks keyspaces → users → `api_keys`.
 async fn transaction(
     connection: &mut Connection,
+    begin: &'static str,
     group: &[Waiting],
 ) -> Result<Vec<KeyCreated>, NotMade> {
     let mut transaction = connection
-        .begin_with(BEGIN)
+        .begin_with(begin)
         .await
         .map_err(|error| NotMade::before_commit(error.into()))?;
     let outcomes = write(&mut transaction, group)

@@ -1,14 +1,18 @@
 //! Creations that come together: they may share a commit, and share nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use keywright_core::audit::Action;
 use keywright_core::authority::{Caller, Refusal};
 use keywright_core::key::KeyRecord;
+use keywright_store::postgres::{Options, PostgresStore};
 use keywright_store::{KeyCreated, Store, StoreError};
 use sqlx::Connection as _;
 
+use crate::ambient::Counting;
 use crate::world::{Place, World, user};
 
 contract! {
@@ -170,4 +174,58 @@ async fn nodes_that_make_keys_of_the_same_users_do_not_deadlock() {
     }
     let counted = "SELECT CAST(sum(api_keys) AS BIGINT) FROM users";
     assert_eq!(world.number(counted).await, 400);
+}
+
+/// Has each transaction that makes keys take so long, in seconds.
+async fn slow_down(world: &World, seconds: f64) {
+    let delay = format!(
+        "CREATE FUNCTION delay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({seconds}); \
+         RETURN NULL; END $$; \
+         CREATE TRIGGER delay AFTER INSERT ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION delay()"
+    );
+    world.execute(&delay).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn everybody_is_answered_though_the_database_is_slower_than_they_wait() {
+    let world = Arc::new(World::on_postgres().await);
+    let Place::Postgres(database) = &world.place else {
+        panic!("this is no PostgreSQL")
+    };
+    let options = Options {
+        patience: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let clock = world.clock.clone();
+    let store = PostgresStore::connect(database.url(), clock, Arc::new(Counting), options);
+    let store = store.await.unwrap();
+    slow_down(&world, 1.0).await;
+    // More than two groups hold, and all from within one task: the runtime begins with what that one began last.
+    let of_world = world.clone();
+    let making = tokio::spawn(async move {
+        let world = of_world;
+        let drafts = (0..600).map(|n| world.draft(&format!("user {n}")));
+        let made = drafts.map(|record| store.create_key(record, Caller::Operator, world.by()));
+        join_all(made).await
+    });
+    let made = tokio::time::timeout(Duration::from_secs(10), making).await;
+    let made = made.expect("everybody is answered").unwrap();
+    let done = made.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!((1..600).contains(&done), "{done} were made");
+    let stored = world.number("SELECT count(*) FROM api_keys").await;
+    assert_eq!(usize::try_from(stored), Ok(done));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_one_owner_are_made_together_on_a_slow_disk_too() {
+    let world = World::on_postgres().await;
+    // Longer than a group waits for a lock, which here is another group's.
+    slow_down(&world, 0.2).await;
+    let drafts: Vec<_> = (0..300).map(|_| world.draft("alice")).collect();
+    let made = drafts
+        .iter()
+        .map(|record| create(&world, record, Caller::Operator));
+    for outcome in join_all(made).await {
+        assert_eq!(outcome, Ok(KeyCreated::Done));
+    }
 }
