@@ -1,14 +1,18 @@
 //! Opening a database: how far its tables are, and what a program that is too old is told.
 
+use keywright_core::decision::Code;
 use keywright_store::postgres::PostgresStore;
 use keywright_store::sqlite::SqliteStore;
-use keywright_store::{OpenError, SchemaVersions};
+use keywright_store::{
+    OpenError, Period, SchemaVersions, Step, UsageOf, UsageQuery, UseCount, Uses,
+};
 
-use crate::world::{Place, World};
+use crate::world::{Place, World, user};
 
 contract! {
     a_newer_database_is_refused_untouched,
     a_database_whose_migration_is_another_is_refused,
+    a_database_of_the_first_version_is_brought_up_to_date,
     how_far_the_tables_are_is_told,
     what_was_written_is_there_when_opened_again,
     the_database_takes_every_statement,
@@ -66,6 +70,49 @@ async fn a_database_whose_migration_is_another_is_refused(world: World) {
         .await;
     let refused = world.open_again().await.err().expect("refused");
     assert!(matches!(refused, OpenError::Migration(_)), "{refused}");
+}
+
+/// Undoes all migrations but the first.
+const BACK_TO_THE_FIRST: &str = "DROP TABLE key_uses; DROP TABLE user_uses; DROP TABLE keyspace_uses; \
+     DROP TABLE usage_days; DROP TABLE departed_keys; DROP TABLE usage_gate; \
+     ALTER TABLE keyspaces DROP COLUMN holds_imported; \
+     DELETE FROM _sqlx_migrations WHERE version > 1";
+
+async fn a_database_of_the_first_version_is_brought_up_to_date(world: World) {
+    let newest = newest(&world).await;
+    let record = world.key("alice").await;
+    world.store.close().await;
+    world.execute(BACK_TO_THE_FIRST).await;
+    assert_eq!(self::newest(&world).await, 1);
+
+    let store = world.open_again().await.unwrap();
+    assert_eq!(self::newest(&world).await, newest);
+    assert_eq!(
+        store.find_key(record.key.id).await,
+        Ok(Some(record.clone()))
+    );
+    let keyspaces = store.load_keyspaces().await.unwrap().found;
+    assert!(keyspaces.iter().all(|one| !one.holds_imported));
+    let thrice = UseCount {
+        hour: world.now(),
+        keyspace: Some(record.key.keyspace.clone()),
+        key: Some((record.key.id, record.key.user_id.clone())),
+        code: Code::Valid,
+        count: 3,
+    };
+    let uses = Uses {
+        last_used: vec![(record.key.id, world.now())],
+        counts: vec![thrice],
+    };
+    store.record_use(uses).await.unwrap();
+    let asked = UsageQuery {
+        of: UsageOf::Key(record.key.id),
+        over: Period::before(Step::Day, world.now(), 2),
+    };
+    let told = store.usage(&asked).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].counts[&Code::Valid], 3);
+    assert_eq!(store.delete_user(user("alice"), world.by()).await, Ok(true));
 }
 
 async fn how_far_the_tables_are_is_told(world: World) {
