@@ -19,7 +19,8 @@ use crate::loads::Loads;
 use crate::owner::Owners;
 use crate::record::CachedKey;
 
-/// What one key is reckoned to take, in bytes: a name of some forty characters, no metadata, and everything around.
+/// What one key is reckoned to take, in bytes: some forty characters of name and owner's id, no metadata, and everything
+/// around.
 /// One that takes more counts as more.
 pub(crate) const KEY_BYTES: u64 = 256;
 

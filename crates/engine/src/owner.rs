@@ -28,6 +28,11 @@ impl Owner {
         str::from_utf8(&self.0.slice).expect("a user's id is UTF-8")
     }
 
+    /// The id's length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.slice.len()
+    }
+
     /// Whether the owner was deleted since the record was made.
     pub(crate) fn is_gone(&self) -> bool {
         self.0.header.header.0.load(Ordering::Acquire)

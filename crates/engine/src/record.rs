@@ -126,9 +126,9 @@ impl CachedKey {
         self.head().owner.is_gone()
     }
 
-    /// Bytes of name and metadata.
+    /// Bytes of name, metadata and its owner's id, which may be in memory for this key alone.
     pub(crate) fn text_len(&self) -> usize {
-        self.0.slice.len()
+        self.0.slice.len() + self.head().owner.len()
     }
 
     /// Counts a use that ended with `code`; `true` where it is the first since uses of this kind were taken last.
@@ -175,5 +175,36 @@ impl CachedKey {
 impl fmt::Debug for CachedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CachedKey").field(&self.id()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_core::identifier::{KeyspaceName, UserId};
+    use keywright_core::key::Metadata;
+    use keywright_core::text::KeyName;
+
+    use super::*;
+    use crate::keyspaces::KeyspaceNumbers;
+
+    #[test]
+    fn all_of_its_texts_count_and_the_longest_owner_too() {
+        let keyspace = KeyspaceName::new("default").unwrap();
+        let user_id = UserId::new("ü".repeat(UserId::MAX_CHARS)).unwrap();
+        let facts = KeyFacts {
+            id: KeyId(uuid::Uuid::nil()),
+            keyspace: keyspace.clone(),
+            user_id: user_id.clone(),
+            name: KeyName::new("a key").unwrap(),
+            metadata: Metadata::empty(),
+            facts: Facts {
+                status: Status::Active,
+                expires_at: None,
+                grants: Grants(0),
+            },
+        };
+        let number = KeyspaceNumbers::default().of(&keyspace);
+        let key = CachedKey::new(&facts, Owner::alone(&user_id), number);
+        assert_eq!(key.text_len(), "a key".len() + 2 * UserId::MAX_CHARS);
     }
 }

@@ -149,7 +149,9 @@ impl UseLog {
                 let name = keyspace.as_ref().map_or("", |name| name.as_str());
                 decided(Code::NotFound, name, count);
                 minutes.count(now, Code::NotFound, count);
-                pending.count_not_found(keyspace, now, count);
+                if !pending.count_not_found(keyspace, now, count) {
+                    inner.dropped.increment(count);
+                }
             }
         }
         #[expect(

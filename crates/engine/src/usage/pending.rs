@@ -78,15 +78,15 @@ impl Pending {
         add(&mut waiting.counts, hour_of(at), code, count)
     }
 
-    /// Counts texts that were no keys.
+    /// Counts texts that were no keys; `false` where there was no room.
     pub(super) fn count_not_found(
         &mut self,
         keyspace: Option<KeyspaceName>,
         at: Timestamp,
         count: u64,
-    ) {
+    ) -> bool {
         let counts = self.not_found.entry(keyspace).or_default();
-        add(counts, hour_of(at), Code::NotFound, count);
+        add(counts, hour_of(at), Code::NotFound, count)
     }
 
     /// How many keys wait.
@@ -176,4 +176,22 @@ fn add_all(to: &mut Counts, counts: Counts) -> u64 {
         }
     }
     lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_find_no_room_are_told() {
+        let mut pending = Pending::default();
+        let hours = i64::try_from(HOURS * Code::ALL.len()).unwrap();
+        let mut count = |hour| {
+            let at = Timestamp::from_micros(hour * HOUR);
+            pending.count_not_found(None, at, 1)
+        };
+        assert!((0..hours).all(&mut count));
+        assert!(!count(hours));
+        assert!(count(0), "one more of an hour that waits needs no room");
+    }
 }
