@@ -20,6 +20,7 @@ mod head;
 mod request;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::http::HeaderMap;
@@ -63,6 +64,10 @@ impl FastPath {
             ),
             seconds: metrics::histogram!("keywright_http_request_seconds", "route" => PATH),
         }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.state.stopping.load(Ordering::Relaxed)
     }
 
     /// Answers from memory, after what `output` holds already. Otherwise `output` is as it was, and what was found

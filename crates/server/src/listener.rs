@@ -24,9 +24,6 @@ use crate::fast_path::{FastPath, Left};
 use crate::rewound::Rewound;
 use crate::source::Peer;
 
-/// How long a client may take to send its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The most that is read of a request's line and headers; [`crate::exchange`] answers smaller excesses in our words.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -41,6 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_connections: usize,
+    pub(crate) header_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) stop_timeout: Duration,
 }
@@ -130,9 +128,8 @@ async fn handle(
     let Served { router, fast_path } = served;
     let mut read = Vec::new();
     if let Some(fast_path) = fast_path {
-        let timeout = limits.write_timeout;
         match fast_path
-            .serve(&mut stream, peer, timeout, &mut stopping)
+            .serve(&mut stream, peer, limits, &mut stopping)
             .await
         {
             Left::Ended => return,
@@ -144,7 +141,7 @@ async fn handle(
     stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Rewound::new(read, Box::pin(stream));
     // Boxed: it is much larger than what a connection of verifications needs.
-    Box::pin(general_path(stream, peer, router, stopping)).await;
+    Box::pin(general_path(stream, peer, router, limits, stopping)).await;
 }
 
 /// Any request, by the HTTP library and the router.
@@ -152,6 +149,7 @@ async fn general_path(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     router: Router,
+    limits: Limits,
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -161,7 +159,7 @@ async fn general_path(
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut told = pin!(told(&mut stopping));

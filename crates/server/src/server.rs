@@ -50,6 +50,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let limits = Limits {
             max_connections: settings.max_connections,
+            header_timeout: settings.header_timeout,
             write_timeout: settings.write_timeout,
             stop_timeout: settings.stop_timeout,
         };
@@ -93,7 +94,7 @@ impl Server {
                 .listeners
                 .iter_mut()
                 .any(|task| task.poll_unpin(context).is_ready());
-            let background = [&mut self.flusher, &mut self.trimmer]
+            let background = [&mut self.flusher, &mut self.trimmer, &mut self.upkeep]
                 .into_iter()
                 .any(|task| task.poll_unpin(context).is_ready());
             if listener || background {

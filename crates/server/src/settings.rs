@@ -21,6 +21,8 @@ pub struct Settings {
     pub serve_metrics: bool,
     /// How long a request may take before it is answered 503.
     pub request_timeout: Duration,
+    /// How long a client may take to send a request's headers, and be silent before and between requests.
+    pub header_timeout: Duration,
     /// How long a body may take to arrive before the request is answered 408.
     pub body_timeout: Duration,
     /// How long an answer may wait for a client that reads none of it before the connection is cut off.
@@ -70,6 +72,7 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             serve_metrics: true,
             request_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(20),
             fetch_timeout: Duration::from_secs(5),

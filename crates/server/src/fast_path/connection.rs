@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use axum::http::{HeaderValue, Request};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
 use tower::ServiceExt;
 
@@ -21,7 +21,7 @@ use super::answer::{self, Output};
 use super::head::{self, Recognised};
 use super::{FastPath, Unanswered};
 use crate::authority::Judged;
-use crate::listener::told;
+use crate::listener::{Limits, told};
 use crate::source::Peer;
 
 /// The largest request, head and body together, that is answered here. It is less than what the general path takes of
@@ -31,10 +31,8 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// When so much waits to be written, it is written before the next request is looked at.
 const MAX_OUTPUT: usize = 16 * 1024;
 
-/// How often a connection looks whether it has waited too long.
-const TICK: Duration = Duration::from_secs(1);
-
-/// How many ticks a connection may be silent between requests: as long as the general path waits for a head.
+/// How many ticks a connection may be silent between requests: as long as the general path waits for a head. With
+/// each it looks whether it has waited too long.
 const IDLE_TICKS: u32 = 10;
 
 /// How many ticks the rest of a request is waited for. Then the general path waits for it, whose bounds hold.
@@ -69,13 +67,13 @@ thread_local! {
 
 /// Why a connection needs more than its next bytes.
 enum Event {
-    /// It is to be looked at again at once: something was too much for one turn.
+    /// It is to be looked at again: something was too much for one turn.
     Again,
     /// The router answers the request that is held first, of this length.
     Route(usize, Unanswered),
     HandOver,
     Ended,
-    /// A second has passed.
+    /// A tenth of the time for a head has passed.
     Tick,
     /// The server stops.
     Stop,
@@ -103,9 +101,10 @@ impl FastPath {
         &self,
         stream: &mut TcpStream,
         peer: Peer,
-        write_timeout: Duration,
+        limits: Limits,
         stopping: &mut watch::Receiver<bool>,
     ) -> Left {
+        let write_timeout = limits.write_timeout;
         let mut connection = Connection {
             stream,
             peer,
@@ -116,23 +115,27 @@ impl FastPath {
             ticks: 0,
             partial_reads: 0,
         };
-        let mut tick = pin!(sleep(TICK));
+        let period = limits.header_timeout / IDLE_TICKS;
+        let mut tick = pin!(sleep(period));
         loop {
             let event = connection.next_event(self, tick.as_mut(), stopping).await;
             if connection.send_rest(write_timeout).await.is_err() {
                 return Left::Ended;
             }
             match event {
-                Event::Again => {}
+                // Who never pauses takes turns with the others.
+                Event::Again if !self.is_stopping() => tokio::task::yield_now().await,
                 Event::Ended => return Left::Ended,
-                Event::Stop if connection.held.is_empty() => return Left::Ended,
-                Event::HandOver | Event::Stop => return Left::HandedOver(connection.held),
+                Event::Again | Event::Stop if connection.held.is_empty() => return Left::Ended,
+                Event::HandOver | Event::Again | Event::Stop => {
+                    return Left::HandedOver(connection.held);
+                }
                 Event::Route(length, known) => {
                     let Some(request) = connection.take_for_router(length, known.caller) else {
                         return Left::HandedOver(connection.held);
                     };
                     let Ok(mut response) = self.router.clone().oneshot(request).await;
-                    let stops = self.state.stopping.load(Ordering::Relaxed);
+                    let stops = self.is_stopping();
                     if stops {
                         let close = HeaderValue::from_static("close");
                         response.headers_mut().insert(CONNECTION, close);
@@ -152,9 +155,10 @@ impl FastPath {
                         return Left::Answered;
                     }
                     connection.ticks = 0;
+                    connection.partial_reads = 0;
                 }
                 Event::Tick => {
-                    tick.set(sleep(TICK));
+                    tick.set(sleep(period));
                     connection.ticks += 1;
                     if connection.held.is_empty() && connection.ticks >= IDLE_TICKS {
                         return Left::Ended;
@@ -189,10 +193,8 @@ impl Connection<'_> {
             }
             // To register a waker costs more than to look. Both hold this task's since they were first polled, so
             // after a request it is enough to look whether one of them has used it up in the meantime.
-            let is_told = shared.state.stopping.load(Ordering::Relaxed);
             let look = armed && answered;
-            armed = true;
-            if is_told || (!look && told.as_mut().poll(context).is_ready()) {
+            if shared.is_stopping() || (!look && told.as_mut().poll(context).is_ready()) {
                 return Poll::Ready(Event::Stop);
             }
             let has_ticked = if look {
@@ -203,6 +205,8 @@ impl Connection<'_> {
             if has_ticked {
                 return Poll::Ready(Event::Tick);
             }
+            // A task that has used up its turn registers nothing, and is polled again at once.
+            armed = look || has_budget_remaining();
             Poll::Pending
         })
         .await

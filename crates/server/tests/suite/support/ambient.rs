@@ -1,6 +1,6 @@
 //! A clock that stands still until a test moves it, and a generator that gives the same bytes in every run.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy, EntropyError};
@@ -13,6 +13,7 @@ const START: i64 = 1_795_338_000_000_000;
 pub(crate) struct ManualClock {
     now: AtomicI64,
     uptime: AtomicU64,
+    panics: AtomicBool,
 }
 
 impl ManualClock {
@@ -20,7 +21,18 @@ impl ManualClock {
         Self {
             now: AtomicI64::new(START),
             uptime: AtomicU64::new(1_000_000_000),
+            panics: AtomicBool::new(false),
         }
+    }
+
+    /// Who asks for the uptime next panics.
+    pub(crate) fn panic_once(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody has asked since [`Self::panic_once`].
+    pub(crate) fn will_panic(&self) -> bool {
+        self.panics.load(Ordering::SeqCst)
     }
 
     /// Moves wall clock and uptime on together.
@@ -48,6 +60,10 @@ impl Clock for ManualClock {
     }
 
     fn uptime(&self) -> Duration {
+        assert!(
+            !self.panics.swap(false, Ordering::SeqCst),
+            "a test wants it"
+        );
         Duration::from_micros(self.uptime.load(Ordering::SeqCst))
     }
 }

@@ -1,10 +1,13 @@
 //! Requests that no HTTP library would send.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How long an answer may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +68,36 @@ impl Connection {
     /// Writes if the server still takes it.
     pub(crate) async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    /// A client that has written before the server knows of it.
+    pub(crate) fn with_written(address: SocketAddr, bytes: &[u8]) -> Self {
+        let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
+        io::Write::write_all(&mut stream, bytes).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Self {
+            stream: TcpStream::from_std(stream).unwrap(),
+            rest: Vec::new(),
+        }
+    }
+
+    /// Writes the same over and over, and drops what comes, until the server ends the connection. Threads do it, so
+    /// that the server finds more whenever it looks. Much has been answered when this is.
+    pub(crate) async fn flood(self, bytes: Vec<u8>) -> JoinHandle<()> {
+        let mut incoming = self.stream.into_std().unwrap();
+        incoming.set_nonblocking(false).unwrap();
+        let mut outgoing = incoming.try_clone().unwrap();
+        spawn_blocking(move || while io::Write::write_all(&mut outgoing, &bytes).is_ok() {});
+        let (tell, told) = oneshot::channel();
+        let reading = spawn_blocking(move || {
+            let mut much = vec![0; 256 * 1024];
+            io::Read::read_exact(&mut incoming, &mut much).expect("the server answers");
+            tell.send(()).expect("the test waits");
+            // However it ends.
+            let _ = io::copy(&mut incoming, &mut io::sink());
+        });
+        told.await.expect("the server answers");
+        reading
     }
 
     /// Says that nothing more is written.

@@ -43,6 +43,8 @@ pub(crate) struct FaultyStore {
     fault: Mutex<Fault>,
     /// Changes of keys wait here while a test holds them.
     gate: Semaphore,
+    /// Keys are looked up by their text here, and while a test holds them.
+    lookups: Semaphore,
     /// Counts those who came to the gate.
     pub(crate) arrived: Semaphore,
     /// How many pages of the audit log are read before the database goes down.
@@ -58,6 +60,7 @@ impl FaultyStore {
             real,
             fault: Mutex::new(Fault::None),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            lookups: Semaphore::new(Semaphore::MAX_PERMITS),
             arrived: Semaphore::new(0),
             pages_left: AtomicI64::new(i64::MAX),
             lookups_left: AtomicI64::new(i64::MAX),
@@ -76,6 +79,15 @@ impl FaultyStore {
 
     pub(crate) fn release(&self) {
         self.gate.add_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Lets those who look for a key by its text wait until [`Self::release_lookups`].
+    pub(crate) fn hold_lookups(&self) {
+        self.lookups.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn release_lookups(&self) {
+        self.lookups.add_permits(Semaphore::MAX_PERMITS);
     }
 
     /// So many pages of the audit log are still read; then the database is down.
@@ -104,7 +116,11 @@ impl FaultyStore {
         }
     }
 
-    fn look_up(&self) -> Result<(), StoreError> {
+    async fn look_up(&self) -> Result<(), StoreError> {
+        if self.lookups.available_permits() == 0 {
+            self.arrived.add_permits(1);
+        }
+        drop(self.lookups.acquire().await);
         if self.lookups_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
             self.suffer(Fault::Down);
         }
@@ -180,12 +196,12 @@ impl Store for FaultyStore {
     }
 
     async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
-        self.look_up()?;
+        self.look_up().await?;
         self.real.find_key_by_digest(digest).await
     }
 
     async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError> {
-        self.look_up()?;
+        self.look_up().await?;
         self.real.load_key(digest).await
     }
 
