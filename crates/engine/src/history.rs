@@ -42,6 +42,12 @@ impl History {
         self.has_as_of(seq, |scope| matches!(scope, Scope::Keyspace(_)))
     }
 
+    /// Those that are remembered, as they were applied.
+    #[cfg(test)]
+    pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.applied.iter().map(|change| change.seq)
+    }
+
     fn has_as_of(&self, seq: u64, concerns: impl Fn(&Scope) -> bool) -> bool {
         seq >= self.forgotten
             && !self

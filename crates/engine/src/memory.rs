@@ -286,3 +286,6 @@ impl Hasher for SlotHasher {
         self.0
     }
 }
+
+#[cfg(test)]
+mod interleavings;

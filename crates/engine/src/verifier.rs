@@ -363,7 +363,14 @@ impl Inner {
         if self.memory.keyspaces().is_some() {
             return Ok(());
         }
-        let joined = self.memory.gate().loads.join_keyspaces();
+        let joined = {
+            let mut gate = self.memory.gate();
+            // A load may have ended since memory was asked.
+            if self.memory.keyspaces().is_some() {
+                return Ok(());
+            }
+            gate.loads.join_keyspaces()
+        };
         self.outcome(joined, |tell| KeyspacesLoad {
             from: self.source(),
             tell,
@@ -377,6 +384,10 @@ impl Inner {
             let mut gate = self.memory.gate();
             if let Some(known) = self.memory.recall(digest) {
                 return Ok(Some(known));
+            }
+            // A load may have ended since memory was asked.
+            if self.memory.knows_absent(digest) {
+                return Ok(None);
             }
             gate.loads.join(digest, lane, self.options.loads)
         };
