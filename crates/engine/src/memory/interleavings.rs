@@ -25,7 +25,7 @@ use crate::lease::Deadline;
 use crate::loads::{Joined, Lane, LoadBounds, Outcome};
 
 /// How long a lease lasts, in ticks of the clock.
-const LEASE: u64 = 2;
+const LEASE: u64 = 1;
 
 /// What is tried: who takes part, and which rule they leave out.
 #[derive(Debug, Clone, Copy)]
@@ -674,8 +674,8 @@ const OF_ANOTHER: Scene = Scene {
     verifications: 2,
     changes: &[About::Key],
     leased: Some(Leased {
-        renewals: 2,
-        ticks: 4,
+        renewals: 1,
+        ticks: 2,
     }),
     without: None,
 };
