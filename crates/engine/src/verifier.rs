@@ -20,7 +20,7 @@ use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
 use crate::lease::Lease;
 use crate::loading::{KeyLoad, KeyspacesLoad, Load, Source};
 use crate::loads::{Joined, Lane, LoadBounds, Outcome};
-use crate::memory::Memory;
+use crate::memory::{Memory, Occupancy};
 use crate::owner::Owner;
 use crate::record::CachedKey;
 use crate::usage::UseLog;
@@ -109,6 +109,11 @@ impl Verifier {
     /// What allows it to decide from memory.
     pub fn lease(&self) -> &Lease {
         &self.0.memory.lease
+    }
+
+    /// How full memory is.
+    pub fn occupancy(&self) -> Occupancy {
+        self.0.memory.occupancy()
     }
 
     /// Shows in the metrics how full memory is.

@@ -200,8 +200,8 @@ impl World {
 
     /// The key, or that there is none, after so many changes.
     fn key_after(&self, seq: u64) -> Option<KeyFacts> {
-        let comes_and_goes = self.scene.changes.contains(&About::Key)
-            && !self.scene.changes.contains(&About::User);
+        let comes_and_goes =
+            self.scene.changes.contains(&About::Key) && !self.scene.changes.contains(&About::User);
         (!comes_and_goes || seq.is_multiple_of(2)).then(|| KeyFacts {
             id: KeyId(uuid::Uuid::nil()),
             keyspace: KeyspaceName::new("default").unwrap(),
@@ -406,11 +406,11 @@ impl World {
         if known != Entry::Unknown {
             return Verification::Compares(until, known);
         }
-        let joined =
-            self.memory
-                .gate()
-                .loads
-                .join(&digest(), Lane::Tagged, LoadBounds::default());
+        let joined = self
+            .memory
+            .gate()
+            .loads
+            .join(&digest(), Lane::Tagged, LoadBounds::default());
         match joined {
             Joined::Waiting(outcome) => {
                 let goes_on = |(_, load): &(_, Load)| matches!(load, Load::Reads | Load::Fills(_));

@@ -1,0 +1,363 @@
+//! A real store that counts what it is asked, and waits, fails or panics when a test says so.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keywright_core::audit::{Attribution, AuditEntry};
+use keywright_core::authority::{Caller, KeyEdit};
+use keywright_core::digest::Digest;
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::key::KeyRecord;
+use keywright_core::key_text::TagKeys;
+use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::timestamp::Timestamp;
+use keywright_store::{
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
+    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+};
+use tokio::sync::watch;
+
+use crate::world::LONG;
+
+/// What befalls whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// An error.
+    Error(StoreError),
+    /// The code panics.
+    Panic,
+}
+
+/// A place where whoever comes can be held.
+#[derive(Default)]
+pub(crate) struct Gate(watch::Sender<Held>);
+
+/// Who is held there.
+#[derive(Default)]
+struct Held {
+    closed: bool,
+    /// How many came since it was closed and were not let go.
+    waiting: usize,
+    /// How many may go though it is closed.
+    tickets: usize,
+}
+
+impl Gate {
+    /// Holds all who come, until [`Self::open`].
+    pub(crate) fn close(&self) {
+        self.0.send_replace(Held {
+            closed: true,
+            ..Held::default()
+        });
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(Held::default());
+    }
+
+    /// Lets one of those go who are held.
+    pub(crate) fn let_one_go(&self) {
+        self.0.send_modify(|held| {
+            held.waiting -= 1;
+            held.tickets += 1;
+        });
+    }
+
+    /// Waits until so many are held.
+    pub(crate) async fn has(&self, count: usize) {
+        let mut held = self.0.subscribe();
+        let came = held.wait_for(|held| held.waiting >= count);
+        let came = tokio::time::timeout(LONG, came).await;
+        came.expect("they come").expect("the gate is there");
+    }
+
+    async fn pass(&self) {
+        self.0.send_modify(|held| held.waiting += 1);
+        let mut held = self.0.subscribe();
+        loop {
+            let gone = self.0.send_if_modified(|held| {
+                if !held.closed {
+                    return true;
+                }
+                let lets_go = held.tickets > 0;
+                held.tickets -= usize::from(lets_go);
+                lets_go
+            });
+            if gone {
+                return;
+            }
+            held.changed().await.expect("the gate is there");
+        }
+    }
+}
+
+/// One of the ways to ask.
+#[derive(Default)]
+pub(crate) struct Way {
+    /// Before the store is asked.
+    pub(crate) before: Gate,
+    /// After the store has answered.
+    pub(crate) after: Gate,
+    fault: Mutex<Option<Fault>>,
+    asked: AtomicUsize,
+}
+
+impl Way {
+    pub(crate) fn suffer(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+
+    /// How often it was asked since this was asked last.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+
+    async fn go<T>(
+        &self,
+        real: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.before.pass().await;
+        let fault = self.fault.lock().unwrap().clone();
+        match fault.unwrap_or(Fault::None) {
+            Fault::None => {}
+            Fault::Error(error) => return Err(error),
+            Fault::Panic => panic!("as the test wants it"),
+        }
+        let answer = real.await;
+        self.after.pass().await;
+        answer
+    }
+}
+
+/// The real store behind gates.
+pub(crate) struct PausableStore {
+    pub(crate) real: Arc<dyn Store>,
+    /// [`Store::load_key`].
+    pub(crate) keys: Way,
+    /// [`Store::load_keyspaces`].
+    pub(crate) keyspaces: Way,
+    /// [`Store::find_key_by_digest`].
+    pub(crate) direct: Way,
+    /// [`Store::record_use`].
+    pub(crate) uses: Way,
+    /// If this is set, only the loads of this key pass the gates.
+    only: Mutex<Option<Digest>>,
+    /// Keys that are in no table.
+    invented: Mutex<HashMap<Digest, KeyFacts>>,
+    /// The keyspace that is said to hold imported keys.
+    imported: Mutex<Option<KeyspaceName>>,
+    ear: Arc<Ear>,
+}
+
+impl PausableStore {
+    pub(crate) fn over(real: Arc<dyn Store>) -> Self {
+        let ear = Arc::new(Ear::default());
+        real.observe(ear.clone());
+        Self {
+            real,
+            keys: Way::default(),
+            keyspaces: Way::default(),
+            direct: Way::default(),
+            uses: Way::default(),
+            only: Mutex::default(),
+            invented: Mutex::default(),
+            imported: Mutex::default(),
+            ear,
+        }
+    }
+
+    /// Holds no other loads than those of this key.
+    pub(crate) fn hold_only(&self, digest: Digest) {
+        *self.only.lock().unwrap() = Some(digest);
+    }
+
+    /// Lets a key be found that is in no table.
+    pub(crate) fn invent(&self, digest: Digest, key: KeyFacts) {
+        self.invented.lock().unwrap().insert(digest, key);
+    }
+
+    pub(crate) fn mark_as_imported(&self, keyspace: KeyspaceName) {
+        *self.imported.lock().unwrap() = Some(keyspace);
+    }
+
+    /// Lets changes be as those of another process: observers are told of none.
+    pub(crate) fn tell_nobody(&self) {
+        self.ear.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// How many queries there were for verifications since this was asked last, those for keyspaces not counted.
+    pub(crate) fn queries(&self) -> usize {
+        self.keys.asked() + self.direct.asked()
+    }
+}
+
+/// An observer for several, who can be kept from hearing.
+#[derive(Default)]
+struct Ear {
+    observers: Mutex<Vec<Arc<dyn ChangeObserver>>>,
+    deaf: AtomicBool,
+}
+
+impl ChangeObserver for Ear {
+    fn committed(&self, changes: &[LoggedChange]) {
+        if !self.deaf.load(Ordering::SeqCst) {
+            for observer in self.observers.lock().unwrap().iter() {
+                observer.committed(changes);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PausableStore {
+    async fn find_key_by_digest(&self, digest: &Digest) -> Result<Option<KeyRecord>, StoreError> {
+        self.direct.go(self.real.find_key_by_digest(digest)).await
+    }
+
+    async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError> {
+        let invented = self.invented.lock().unwrap().get(digest).cloned();
+        if invented.is_some() {
+            let found = Loaded {
+                seq: 0,
+                found: invented,
+            };
+            return self.keys.go(async { Ok(found) }).await;
+        }
+        let only = *self.only.lock().unwrap();
+        if only.is_some_and(|only| only != *digest) {
+            return self.real.load_key(digest).await;
+        }
+        self.keys.go(self.real.load_key(digest)).await
+    }
+
+    async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError> {
+        let mut loaded = self.keyspaces.go(self.real.load_keyspaces()).await?;
+        let imported = self.imported.lock().unwrap();
+        for facts in &mut loaded.found {
+            facts.holds_imported |= imported.as_ref() == Some(&facts.keyspace.name);
+        }
+        Ok(loaded)
+    }
+
+    fn observe(&self, observer: Arc<dyn ChangeObserver>) {
+        self.ear.observers.lock().unwrap().push(observer);
+    }
+
+    async fn record_use(&self, uses: Uses) -> Result<(), StoreError> {
+        self.uses.go(self.real.record_use(uses)).await
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.real.is_exclusive()
+    }
+
+    async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError> {
+        self.real.list_keyspaces().await
+    }
+
+    async fn find_keyspace(
+        &self,
+        name: &KeyspaceName,
+    ) -> Result<Option<(Keyspace, TagKeys)>, StoreError> {
+        self.real.find_keyspace(name).await
+    }
+
+    async fn create_keyspace(
+        &self,
+        keyspace: Keyspace,
+        tag_keys: TagKeys,
+        by: Attribution,
+    ) -> Result<KeyspaceCreated, StoreError> {
+        self.real.create_keyspace(keyspace, tag_keys, by).await
+    }
+
+    async fn edit_keyspace(
+        &self,
+        name: KeyspaceName,
+        edit: KeyspaceEdit,
+        by: Attribution,
+    ) -> Result<KeyspaceEdited, StoreError> {
+        self.real.edit_keyspace(name, edit, by).await
+    }
+
+    async fn create_key(
+        &self,
+        record: KeyRecord,
+        caller: Caller,
+        by: Attribution,
+    ) -> Result<KeyCreated, StoreError> {
+        self.real.create_key(record, caller, by).await
+    }
+
+    async fn create_first_service_key(
+        &self,
+        record: KeyRecord,
+        by: Attribution,
+    ) -> Result<bool, StoreError> {
+        self.real.create_first_service_key(record, by).await
+    }
+
+    async fn find_key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.real.find_key(id).await
+    }
+
+    async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {
+        self.real.list_keys(query).await
+    }
+
+    async fn edit_key(
+        &self,
+        which: KeySelector,
+        caller: Caller,
+        edit: KeyEdit,
+        by: Attribution,
+    ) -> Result<KeyEdited, StoreError> {
+        self.real.edit_key(which, caller, edit, by).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
+        self.real.usage(query).await
+    }
+
+    async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.real.trim_usage(before).await
+    }
+
+    async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.real.ensure_user(id, now).await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.real.find_user(id).await
+    }
+
+    async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError> {
+        self.real.list_users(query).await
+    }
+
+    async fn delete_user(&self, id: UserId, by: Attribution) -> Result<bool, StoreError> {
+        self.real.delete_user(id, by).await
+    }
+
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
+        self.real.list_audit(query).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.real.check().await
+    }
+
+    fn connections(&self) -> Connections {
+        self.real.connections()
+    }
+
+    async fn close(&self) {
+        self.real.close().await;
+    }
+}
