@@ -105,6 +105,12 @@ impl Loads {
         self.keyspaces = None;
     }
 
+    /// Whether that load goes on.
+    #[cfg(test)]
+    pub(crate) fn are_keyspaces_read(&self) -> bool {
+        self.keyspaces.is_some()
+    }
+
     /// How many keys' go on.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

@@ -8,6 +8,7 @@ mod minutes;
 mod pending;
 
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -212,7 +213,18 @@ impl UseLog {
                     continue;
                 }
             }
-            if let Err(error) = self.flush(now()).await {
+            let mut flush = pin!(self.flush(now()));
+            let written = loop {
+                tokio::select! {
+                    written = &mut flush => break written,
+                    // A store that takes its time must not fill the records' queue, nor make uses those of an hour
+                    // that is over.
+                    _ = ticks.tick() => {}
+                    () = self.0.haste.notified() => {}
+                }
+                self.take(now());
+            };
+            if let Err(error) = written {
                 tracing::warn!(%error, "uses could not be written and wait for the next try");
             }
         }

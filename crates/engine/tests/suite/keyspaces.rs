@@ -5,7 +5,7 @@ use keywright_core::decision::{Code, Question};
 use keywright_core::keyspace::DEFAULT;
 use keywright_engine::Decision;
 
-use crate::world::{Seen, World, begin, meanwhile};
+use crate::world::{Seen, World, begin};
 
 on_both_stores! {
     a_permission_that_was_added_and_granted_is_seen_though_the_key_was_in_memory,
@@ -58,8 +58,8 @@ async fn a_permission_that_is_added_and_granted_while_the_key_is_read_is_seen(wo
 async fn a_permission_that_is_added_and_granted_while_keyspaces_are_read_is_seen(world: World) {
     let key = world.key("ada").await;
     world.store.keyspaces.after.close();
-    let mut early = begin(world.verify(&key.text)).await;
-    meanwhile(&mut early, world.store.keyspaces.after.has(1)).await;
+    let early = begin(world.verify(&key.text)).await;
+    world.store.keyspaces.after.has(1).await;
     let grants = world.permission("NEW").await;
     world.edit(&key, KeyEdit::Permissions(grants)).await;
     let late = begin(world.verify(&key.text)).await;
@@ -109,8 +109,8 @@ async fn a_prefix_that_is_made_while_keyspaces_are_read_is_good_for_who_waits_an
     let (keyspace, tag_keys) = world.draft_of_keyspace("partners", "partner_");
     let key = world.draft_in(keyspace.clone(), &tag_keys, "ada");
     world.store.keyspaces.after.close();
-    let mut early = begin(world.code(&key.text)).await;
-    meanwhile(&mut early, world.store.keyspaces.after.has(1)).await;
+    let early = begin(world.code(&key.text)).await;
+    world.store.keyspaces.after.has(1).await;
     world.create_keyspace(&keyspace, &tag_keys).await;
     world.create(&key).await;
     let late = begin(world.code(&key.text)).await;

@@ -171,25 +171,28 @@ async fn an_error_while_keyspaces_are_read_is_not_remembered(world: World) {
     let key = world.key("ada").await;
     for fault in [Fault::Error(unavailable()), Fault::Panic] {
         world.store.keyspaces.suffer(fault.clone());
-        let (verifier, text) = (world.verifier.clone(), key.text.clone());
-        // A panic is the caller's own here.
-        let verified = tokio::spawn(async move {
-            verifier
-                .verify(&text, &crate::world::ANYTHING, |decision| decision.code)
-                .await
-        });
-        match (fault, verified.await) {
-            (Fault::Error(error), Ok(verified)) => {
-                assert_eq!(verified, Err(VerifyError::Store(error)));
-            }
-            (fault, verified) => {
-                assert_eq!(fault, Fault::Panic);
-                assert!(verified.unwrap_err().is_panic());
+        world.store.keyspaces.before.close();
+        let waiting = [
+            begin(world.try_verify(&key.text)).await,
+            begin(world.try_verify(&key.text)).await,
+        ];
+        world.store.keyspaces.before.open();
+        for verified in join_all(waiting).await {
+            match &fault {
+                Fault::Error(error) => {
+                    assert_eq!(verified, Err(VerifyError::Store(error.clone())));
+                }
+                _ => assert!(
+                    matches!(verified, Err(VerifyError::Store(StoreError::Internal(_)))),
+                    "{verified:?}"
+                ),
             }
         }
+        assert_eq!(world.store.keyspaces.asked(), 1);
     }
     world.store.keyspaces.suffer(Fault::None);
     assert_eq!(world.code(&key.text).await, Code::Valid);
+    assert_eq!(world.store.keyspaces.asked(), 1);
 }
 
 async fn made_up_texts_cost_no_query(world: World) {

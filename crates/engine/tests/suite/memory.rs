@@ -16,7 +16,7 @@ use crate::world::{Key, World};
 /// What one key is reckoned to take.
 const KEY_BYTES: u64 = 256;
 
-const KEYS: usize = 128;
+const KEYS: usize = 64;
 
 /// A verifier with room for few keys, over a store that finds keys which nobody wrote: there are too many.
 struct Small {

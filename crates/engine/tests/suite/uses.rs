@@ -19,7 +19,7 @@ use keywright_store::{Period, Step, Store, StoreError, UsageOf, UsageQuery};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::pausable::Fault;
-use crate::world::{Key, World, begin};
+use crate::world::{Key, LONG, World, begin};
 
 on_both_stores! {
     every_use_is_counted_once_however_many_count_and_write_at_once,
@@ -31,6 +31,7 @@ on_both_stores! {
     uses_before_and_after_the_hour_are_counted_in_their_own,
     the_last_minutes_are_told_by_code,
     where_uses_are_not_to_be_noted_none_is,
+    a_store_that_takes_its_time_keeps_no_record_waiting,
 }
 
 type Counts = BTreeMap<Code, u64>;
@@ -308,6 +309,43 @@ async fn where_uses_are_not_to_be_noted_none_is(world: World) {
     flush(&world).await.unwrap();
     assert_eq!(counts(&world, UsageOf::Everything).await, Counts::new());
     assert_eq!(last_used(&world, &key).await, None);
+}
+
+async fn a_store_that_takes_its_time_keeps_no_record_waiting(world: World) {
+    let key = world.key("ada").await;
+    verify_times(&world, &key, 1).await;
+    world.store.uses.before.close();
+    let (uses, clock) = (world.verifier.uses().clone(), world.clock.clone());
+    let flushing = tokio::spawn({
+        let (uses, clock) = (uses.clone(), clock.clone());
+        // The first time comes at once, the second one never.
+        async move {
+            uses.flush_every(Duration::from_hours(1), move || clock.now())
+                .await
+        }
+    });
+    world.store.uses.before.has(1).await;
+    // As many as make it hurry.
+    for _ in 0..=QUEUE / 2 {
+        world.verifier.note_use(&key.record);
+    }
+    let taken = async {
+        let noted = 1 + QUEUE / 2;
+        while uses.minutes(clock.now())[LIVE_MINUTES - 1].counts[5] < noted {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, taken)
+        .await
+        .expect("they are taken");
+    flushing.abort();
+    world.store.uses.before.open();
+    flush(&world).await.unwrap();
+    let all = QUEUE / 2 + 2;
+    assert_eq!(
+        of_key(&world, &key).await,
+        Counts::from([(Code::Valid, all)])
+    );
 }
 
 /// How many records may wait.

@@ -315,17 +315,6 @@ pub(crate) async fn begin<F: Future>(waiting: F) -> Pin<Box<F>> {
     waiting
 }
 
-/// Goes on waiting for something that does not come yet, until something else is there.
-pub(crate) async fn meanwhile<F: Future>(
-    waiting: &mut Pin<Box<F>>,
-    until: impl Future<Output = ()>,
-) {
-    tokio::select! {
-        _ = waiting => panic!("it does not wait"),
-        () = until => {}
-    }
-}
-
 pub(crate) fn user(id: &str) -> UserId {
     UserId::new(id).unwrap()
 }
