@@ -337,7 +337,7 @@ impl World {
             Process::Verification(number) => {
                 let (_, before) = &mut self.verifications[number];
                 let before = std::mem::replace(before, Verification::Done);
-                self.verifications[number].1 = self.verify(number, before);
+                self.verifications[number].1 = self.verify(number, &before);
             }
             Process::Load(number) => self.load(number),
             Process::Change(number) => self.change(number),
@@ -348,8 +348,8 @@ impl World {
         }
     }
 
-    fn verify(&mut self, number: usize, before: Verification) -> Verification {
-        match before {
+    fn verify(&mut self, number: usize, before: &Verification) -> Verification {
+        match *before {
             Verification::NotBegun => {
                 self.verifications[number].0 = self.answered;
                 if self.scene.leased.is_none() {

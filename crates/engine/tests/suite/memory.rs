@@ -65,8 +65,8 @@ impl Small {
     async fn code(&self, key: &Key) -> Code {
         let verifier = &self.world.verifier;
         let question = &crate::world::ANYTHING;
-        let verified = verifier.verify(&key.text, question, |decision| decision.code);
-        verified.await.expect("an answer")
+        let code = verifier.verify(&key.text, question, |decision| decision.code);
+        code.await.expect("an answer")
     }
 
     #[track_caller]

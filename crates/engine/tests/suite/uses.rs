@@ -111,8 +111,8 @@ async fn every_use_is_counted_once_however_many_count_and_write_at_once(world: W
                         permissions: &permissions[..usize::from(number % 5 == 0)],
                         keyspace: None,
                     };
-                    let verified = verifier.verify(&key.text, &question, |_| ()).await;
-                    verified.expect("an answer");
+                    let answer = verifier.verify(&key.text, &question, |_| ()).await;
+                    answer.expect("an answer");
                 }
                 clock.advance(Duration::from_micros(1));
                 if number % 16 == 0 {
@@ -321,7 +321,7 @@ async fn a_store_that_takes_its_time_keeps_no_record_waiting(world: World) {
         // The first time comes at once, the second one never.
         async move {
             uses.flush_every(Duration::from_hours(1), move || clock.now())
-                .await
+                .await;
         }
     });
     world.store.uses.before.has(1).await;

@@ -21,6 +21,7 @@ mod ambient;
 mod audit;
 mod changes;
 mod cluster;
+mod coherence;
 mod creations;
 mod edits;
 mod embedded;
