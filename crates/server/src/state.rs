@@ -53,6 +53,8 @@ impl AppState {
             clock,
             entropy,
         } = surroundings;
+        // First of all: what is counted before there is somebody who counts is lost, for as long as the process lives.
+        let metrics = MetricsText::install();
         // Where others can change the database as well, nobody tells this process of their changes.
         let lease = if store.is_exclusive() {
             Lease::endless()
@@ -64,7 +66,7 @@ impl AppState {
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
-            metrics: MetricsText::install(),
+            metrics,
             request_ids: RequestIds::new(entropy.clone()),
             request_timeout: settings.request_timeout,
             body_timeout: settings.body_timeout,

@@ -19,6 +19,7 @@ macro_rules! on_both_stores {
 
 mod ambient;
 mod changes;
+mod figures;
 mod keyspaces;
 mod leases;
 mod loads;

@@ -12,4 +12,5 @@ mod outages;
 mod prefixes;
 mod secrets;
 mod syncs;
+mod uses;
 mod walks;
