@@ -57,6 +57,8 @@ pub(crate) struct Configuration {
     pub(crate) cache_keys: Option<NonZeroUsize>,
     /// How long counts of use are kept; `None` for ever.
     pub(crate) usage_retention: Option<Duration>,
+    /// How often they are written.
+    pub(crate) usage_interval: Duration,
     /// What is logged.
     pub(crate) log: LogFilter,
     /// How.
@@ -119,6 +121,7 @@ impl Configuration {
             workers: process.workers,
             cache_keys: process.cache_keys,
             usage_retention: process.usage_retention.unwrap_or_default().0,
+            usage_interval: process.usage_interval.unwrap_or_default().0,
             log: process.log.unwrap_or_default(),
             log_format: process.log_format.unwrap_or_default(),
         })

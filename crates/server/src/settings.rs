@@ -77,7 +77,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(20),
             fetch_timeout: Duration::from_secs(5),
             stop_timeout: Duration::from_secs(30),
-            use_flush_interval: Duration::from_secs(1),
+            use_flush_interval: Duration::from_secs(10),
             verifier: VerifierOptions::default(),
             usage_retention: Some(Duration::from_hours(400 * 24)),
             max_connections: 10_000,

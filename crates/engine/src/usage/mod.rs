@@ -112,6 +112,8 @@ impl UseLog {
     /// Notes that a text was no key; `keyspace` is the one whose keys begin like it.
     pub(crate) fn note_not_found(&self, keyspace: Option<KeyspaceNumber>) {
         let place = keyspace.map_or(MAX_KEYSPACES, KeyspaceNumber::index);
+        // More names than there may be keyspaces: of a database that was exchanged under this process.
+        let place = place.min(MAX_KEYSPACES);
         self.0.not_found[place].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -271,6 +271,7 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .map(origin)
             .collect::<Result<_, _>>()?,
         usage_retention: configuration.usage_retention,
+        use_flush_interval: configuration.usage_interval,
         max_connections: max_connections(configuration),
         verifier: verifier(configuration),
         ..Settings::default()

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::value::{
-    JwksUrl, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText, UsageRetention,
+    JwksUrl, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText, UsageInterval,
+    UsageRetention,
 };
 
 /// A group of options that can be laid over the same group from a weaker source.
@@ -176,6 +177,9 @@ pub(crate) struct ProcessOptions {
     /// How many keys are kept in memory at most, at some 256 bytes each [default: 1000000]
     #[arg(long, env = "KEYWRIGHT_CACHE_KEYS", value_name = "NUMBER")]
     pub(crate) cache_keys: Option<NonZeroUsize>,
+    /// How often to write counts of use and last uses [default: 10s]
+    #[arg(long, env = "KEYWRIGHT_USAGE_INTERVAL", value_name = "DURATION")]
+    pub(crate) usage_interval: Option<UsageInterval>,
     /// How long to keep counts of use, in days such as 90d, or forever [default: 400d]
     #[arg(long, env = "KEYWRIGHT_USAGE_RETENTION", value_name = "DAYS")]
     pub(crate) usage_retention: Option<UsageRetention>,
@@ -193,6 +197,7 @@ impl Layer for ProcessOptions {
             admin_key_file: self.admin_key_file.or(weaker.admin_key_file),
             workers: self.workers.or(weaker.workers),
             cache_keys: self.cache_keys.or(weaker.cache_keys),
+            usage_interval: self.usage_interval.or(weaker.usage_interval),
             usage_retention: self.usage_retention.or(weaker.usage_retention),
             log: self.log.or(weaker.log),
             log_format: self.log_format.or(weaker.log_format),

@@ -52,6 +52,7 @@ deserialize_from_text!(
     Origin,
     JwksUrl,
     LogFilter,
+    UsageInterval,
     UsageRetention
 );
 
@@ -159,6 +160,28 @@ impl FromStr for LogFilter {
     }
 }
 
+/// How often counts of use are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UsageInterval(pub(crate) Duration);
+
+impl Default for UsageInterval {
+    fn default() -> Self {
+        Self(Settings::default().use_flush_interval)
+    }
+}
+
+impl FromStr for UsageInterval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let interval = crate::command::duration(text).ok();
+        let sensible = Duration::from_secs(1)..=Duration::from_hours(1);
+        let interval = interval.filter(|interval| sensible.contains(interval));
+        let interval = interval.ok_or("write a length of time from 1s to 1h, such as 30s")?;
+        Ok(Self(interval))
+    }
+}
+
 /// How long counts of use are kept; `None` for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UsageRetention(pub(crate) Option<Duration>);
@@ -249,6 +272,17 @@ mod tests {
         assert_eq!(UsageRetention::default().to_string(), "400d");
         for wrong in ["", "0", "0d", "90", "12h", "36h", "-1d", "never"] {
             assert!(refusal::<UsageRetention>(wrong).contains("such as 90d; or forever"));
+        }
+    }
+
+    #[test]
+    fn uses_are_written_every_second_to_every_hour() {
+        let read = |text: &str| text.parse::<UsageInterval>();
+        assert_eq!(read("1s"), Ok(UsageInterval(Duration::from_secs(1))));
+        assert_eq!(read("1h"), Ok(UsageInterval(Duration::from_hours(1))));
+        assert_eq!(UsageInterval::default(), read("10s").unwrap());
+        for wrong in ["", "0s", "10", "999ms", "3601s", "never"] {
+            assert!(refusal::<UsageInterval>(wrong).contains("from 1s to 1h"));
         }
     }
 

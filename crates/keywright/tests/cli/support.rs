@@ -156,6 +156,8 @@ impl Machine {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
+            // Tests wait for what is written behind.
+            .env("KEYWRIGHT_USAGE_INTERVAL", "1s")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -44,6 +44,8 @@ impl Launch {
         };
         command.env_clear();
         command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+        // Tests wait for what is written behind.
+        command.env("KEYWRIGHT_USAGE_INTERVAL", "1s");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
