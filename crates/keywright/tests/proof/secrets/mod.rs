@@ -154,6 +154,9 @@ fn use_a_key_rightly(world: &World) -> NewKey {
 /// Takes the table of keys away for a while, so that every statement about keys fails.
 fn let_statements_fail(world: &World, key: &NewKey) -> Vec<Answer> {
     let (ada, admin, holder) = (world.user("ada"), world.admin(), world.holder(&key.text));
+    // A key that has just changed is in no server's memory.
+    ada.suspend(key);
+    ada.reactivate(key);
     world
         .database
         .query("ALTER TABLE api_keys RENAME TO taken_away");
