@@ -18,6 +18,9 @@ use crate::retention;
 use crate::settings::Settings;
 use crate::state::{AppState, Surroundings};
 
+/// How long the last uses may take to be written: a hundred thousand keys in a large database take more than ten seconds.
+const LAST_WRITE: Duration = Duration::from_secs(60);
+
 /// A running server.
 pub struct Server {
     state: AppState,
@@ -123,7 +126,7 @@ impl Server {
         // What it was writing still waits, and is written below.
         let _ = self.flusher.await;
         let flush = self.state.verifier.uses().flush(self.state.clock.now());
-        let flush = tokio::time::timeout(Duration::from_secs(10), flush).await;
+        let flush = tokio::time::timeout(LAST_WRITE, flush).await;
         let uses_written = matches!(flush, Ok(Ok(())));
         self.state.store.close().await;
         Stopped {
