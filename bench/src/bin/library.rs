@@ -19,9 +19,13 @@ use keywright_bench::rounds::{Spread, median};
 use keywright_core::ambient::Clock;
 use keywright_core::decision::{Code, Question};
 use keywright_engine::{Lease, Verifier, VerifierOptions};
+use tokio::task::JoinSet;
 
 /// How many decisions are timed at once: fewer than the queue of uses takes.
 const STRETCH: usize = 25_000;
+
+/// How many keys are read from the database at once.
+const READERS: usize = 32;
 
 const QUESTION: Question<'static, &str> = Question {
     permissions: &["READ_GRAPH"],
@@ -100,16 +104,9 @@ async fn measured(keys: u64, rounds: usize, decisions: usize) -> Outcome<Vec<Str
     let texts: Vec<String> = (0..keys)
         .map(|place| Ok(population.text(shuffled(place, keys))?.expose().to_owned()))
         .collect::<Outcome<_>>()?;
+    let texts = Arc::new(texts);
     for verifier in &contestants {
-        for text in &texts {
-            let code = verifier
-                .verify(text, &QUESTION, |decision| decision.code)
-                .await?;
-            if code != Code::Valid {
-                return Err(format!("a key that was loaded is {code:?}").into());
-            }
-        }
-        verifier.uses().take(SystemClock.now());
+        bring_into_memory(verifier, &texts).await?;
     }
 
     let (mut on, mut off, mut allocations) = (Vec::new(), Vec::new(), 0);
@@ -147,6 +144,30 @@ async fn measured(keys: u64, rounds: usize, decisions: usize) -> Outcome<Vec<Str
         format!("{ratio:.3}"),
         format!("{allocations:.6}"),
     ])
+}
+
+/// Verifies each key once, many at a time: each has to be read from the database.
+async fn bring_into_memory(verifier: &Verifier, texts: &Arc<Vec<String>>) -> Outcome {
+    let mut tasks = JoinSet::new();
+    for first in 0..READERS {
+        let (verifier, texts) = (verifier.clone(), texts.clone());
+        tasks.spawn(async move {
+            for text in texts.iter().skip(first).step_by(READERS) {
+                let code = verifier
+                    .verify(text, &QUESTION, |decision| decision.code)
+                    .await?;
+                if code != Code::Valid {
+                    return Err(format!("a key that was loaded is {code:?}").into());
+                }
+            }
+            Outcome::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    verifier.uses().take(SystemClock.now());
+    Ok(())
 }
 
 /// Nanoseconds and allocations for deciding about all of these.
