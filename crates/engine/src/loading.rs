@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use keywright_core::digest::Digest;
-use keywright_store::Store;
+use keywright_store::{Store, StoreError};
 use tokio::sync::watch;
 
-use crate::loads::{KeyOutcome, Outcome};
-use crate::memory::Memory;
+use crate::loads::{Loads, Outcome};
+use crate::memory::{Memory, Outdated};
 use crate::record::CachedKey;
 use crate::verifier::VerifyError;
 
@@ -22,24 +22,71 @@ pub(crate) struct Source {
     pub(crate) store: Arc<dyn Store>,
 }
 
+/// What can be read from the store into memory.
+pub(crate) trait Wanted: Send + Sync + 'static {
+    /// What whoever waits for it gets.
+    type Found: Clone + Send + Sync + 'static;
+
+    /// Reads it once, and puts it into memory unless a change has made it old.
+    fn read(
+        &self,
+        from: &Source,
+    ) -> impl Future<Output = Result<Result<Self::Found, Outdated>, StoreError>> + Send;
+
+    /// Has nobody find a load of it any more.
+    fn end(&self, loads: &mut Loads);
+}
+
+/// The key of this digest, if there is one.
+impl Wanted for Digest {
+    type Found = Option<CachedKey>;
+
+    async fn read(&self, from: &Source) -> Result<Result<Self::Found, Outdated>, StoreError> {
+        let loaded = from.store.load_key(self).await?;
+        Ok(from.memory.fill(self, &loaded))
+    }
+
+    fn end(&self, loads: &mut Loads) {
+        loads.end(self);
+    }
+}
+
+/// All keyspaces.
+pub(crate) struct AllKeyspaces;
+
+impl Wanted for AllKeyspaces {
+    type Found = ();
+
+    async fn read(&self, from: &Source) -> Result<Result<(), Outdated>, StoreError> {
+        let loaded = from.store.load_keyspaces().await?;
+        Ok(from.memory.fill_keyspaces(loaded))
+    }
+
+    fn end(&self, loads: &mut Loads) {
+        loads.end_keyspaces();
+    }
+}
+
 /// Something on its way from the store into memory. However it ends, nobody finds it going on afterwards.
-pub(crate) trait Load: Send + 'static {
-    /// Reads it, and tells all who wait.
-    fn run(self) -> impl Future<Output = ()> + Send;
-}
-
-/// A key.
-pub(crate) struct KeyLoad {
+pub(crate) struct Load<W: Wanted> {
     pub(crate) from: Source,
-    pub(crate) digest: Digest,
-    pub(crate) tell: watch::Sender<KeyOutcome>,
+    pub(crate) wanted: W,
+    pub(crate) tell: watch::Sender<Outcome<W::Found>>,
 }
 
-impl KeyLoad {
-    async fn read(&self) -> Result<Option<CachedKey>, VerifyError> {
+impl<W: Wanted> Load<W> {
+    /// Reads it, and tells all who wait.
+    pub(crate) async fn run(self) {
+        let outcome = self.read().await;
+        if outcome.is_err() {
+            self.end();
+        }
+        self.tell.send_replace(Some(outcome));
+    }
+
+    async fn read(&self) -> Result<W::Found, VerifyError> {
         for _ in 0..TRIES {
-            let loaded = self.from.store.load_key(&self.digest).await?;
-            if let Ok(found) = self.from.memory.fill(&self.digest, &loaded) {
+            if let Ok(found) = self.wanted.read(&self.from).await? {
                 return Ok(found);
             }
         }
@@ -47,62 +94,11 @@ impl KeyLoad {
     }
 
     fn end(&self) {
-        self.from.memory.gate().loads.end(&self.digest);
+        self.wanted.end(&mut self.from.memory.gate().loads);
     }
 }
 
-impl Load for KeyLoad {
-    async fn run(self) {
-        let outcome = self.read().await;
-        if outcome.is_err() {
-            self.end();
-        }
-        self.tell.send_replace(Some(outcome));
-    }
-}
-
-impl Drop for KeyLoad {
-    fn drop(&mut self) {
-        // The store panicked, or the process is ending.
-        if self.tell.borrow().is_none() {
-            self.end();
-        }
-    }
-}
-
-/// All keyspaces.
-pub(crate) struct KeyspacesLoad {
-    pub(crate) from: Source,
-    pub(crate) tell: watch::Sender<Outcome<()>>,
-}
-
-impl KeyspacesLoad {
-    async fn read(&self) -> Result<(), VerifyError> {
-        for _ in 0..TRIES {
-            let loaded = self.from.store.load_keyspaces().await?;
-            if self.from.memory.fill_keyspaces(loaded).is_ok() {
-                return Ok(());
-            }
-        }
-        Err(VerifyError::Busy)
-    }
-
-    fn end(&self) {
-        self.from.memory.gate().loads.end_keyspaces();
-    }
-}
-
-impl Load for KeyspacesLoad {
-    async fn run(self) {
-        let outcome = self.read().await;
-        if outcome.is_err() {
-            self.end();
-        }
-        self.tell.send_replace(Some(outcome));
-    }
-}
-
-impl Drop for KeyspacesLoad {
+impl<W: Wanted> Drop for Load<W> {
     fn drop(&mut self) {
         // The store panicked, or the process is ending.
         if self.tell.borrow().is_none() {

@@ -12,14 +12,14 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::WellFormed;
 use keywright_core::keyspace::Keyspace;
 use keywright_store::{KeyFacts, Store, StoreError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::decision::{Decision, Found};
 use crate::figures::{Figures, Sample};
 use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
 use crate::lease::Lease;
-use crate::loading::{KeyLoad, KeyspacesLoad, Load, Source};
-use crate::loads::{Joined, Lane, LoadBounds, Outcome};
+use crate::loading::{AllKeyspaces, Load, Source, Wanted};
+use crate::loads::{Joined, Lane, LoadBounds};
 use crate::memory::{Memory, Occupancy};
 use crate::owner::Owner;
 use crate::record::CachedKey;
@@ -376,11 +376,7 @@ impl Inner {
             }
             gate.loads.join_keyspaces()
         };
-        self.outcome(joined, |tell| KeyspacesLoad {
-            from: self.source(),
-            tell,
-        })
-        .await
+        self.outcome(joined, AllKeyspaces).await
     }
 
     /// What the store says of this key: read once for all who ask at the same time.
@@ -401,29 +397,24 @@ impl Inner {
             Joined::Begun(..) => self.figures.begun(lane),
             Joined::Full => {}
         }
-        self.outcome(joined, |tell| KeyLoad {
-            from: self.source(),
-            digest: *digest,
-            tell,
-        })
-        .await
+        self.outcome(joined, *digest).await
     }
 
     /// Waits for a load that goes on, or begins it: in a task of its own, since whoever asked first may go away while
     /// others still wait.
-    async fn outcome<T, L>(
+    async fn outcome<W: Wanted>(
         &self,
-        joined: Joined<T>,
-        load: impl FnOnce(watch::Sender<Outcome<T>>) -> L,
-    ) -> Result<T, VerifyError>
-    where
-        T: Clone,
-        L: Load,
-    {
+        joined: Joined<W::Found>,
+        wanted: W,
+    ) -> Result<W::Found, VerifyError> {
         let mut outcome = match joined {
             Joined::Waiting(outcome) => outcome,
             Joined::Begun(tell, outcome) => {
-                tokio::spawn(load(tell).run());
+                let from = Source {
+                    memory: self.memory.clone(),
+                    store: self.store.clone(),
+                };
+                tokio::spawn(Load { from, wanted, tell }.run());
                 outcome
             }
             Joined::Full => return Err(self.busy()),
@@ -434,13 +425,6 @@ impl Inner {
             Err(_) => {
                 Err(StoreError::Internal("a load ended without an outcome".to_owned()).into())
             }
-        }
-    }
-
-    fn source(&self) -> Source {
-        Source {
-            memory: self.memory.clone(),
-            store: self.store.clone(),
         }
     }
 
