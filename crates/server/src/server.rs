@@ -19,7 +19,7 @@ use crate::settings::Settings;
 use crate::state::{AppState, Surroundings};
 
 /// How long the last uses may take to be written: a hundred thousand keys in a large database take more than ten seconds.
-const LAST_WRITE: Duration = Duration::from_secs(60);
+const LAST_WRITE: Duration = Duration::from_mins(1);
 
 /// A running server.
 pub struct Server {
