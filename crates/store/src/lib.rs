@@ -13,6 +13,7 @@ mod query;
 pub mod sqlite;
 #[cfg(test)]
 mod standing;
+mod table;
 mod usage;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod classification;
 mod connecting;
 mod creating;
+mod insertion;
 #[cfg(test)]
 mod planner;
 mod uses;
@@ -18,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
+use self::insertion::{insert_created, insert_entry};
 use self::statements::{Built, Carried, Change, CreateKey, LogStamp, carry_out};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::failure::{Failure, timed_out};
@@ -87,7 +89,7 @@ const APPEND: &str = "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1
      SELECT seq, CAST(pg_notify('keywright_changes', CAST(seq AS TEXT)) AS TEXT) FROM appended";
 const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
      FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, creating::CREATE, HEALTH];
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, HEALTH];
 
 /// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or
 /// a service that runs out of disk, makes a database read-only by its default. I1: whatever the server's own setting is, a

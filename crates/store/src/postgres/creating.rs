@@ -5,21 +5,16 @@
 //! or waits for a lock, nothing is written; then those of each owner are made together, and where that is refused as
 //! well, each is made alone.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keywright_core::audit::AuditEntry;
-use keywright_core::authority::{Refusal, may_create};
-use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
-use keywright_core::key::{ApiKey, KeyRecord};
-use keywright_core::text::Description;
-use keywright_core::timestamp::Timestamp;
+use keywright_core::identifier::UserId;
 use sqlx::Connection as _;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::classification::meaning;
-use super::statements::{CreateKey, created, find_and_hold};
+use super::statements::{CreateKey, create_together};
 use super::{Connection, Primary, share_of};
 use crate::failure::{Failure, timed_out};
 use crate::{KeyCreated, StoreError};
@@ -38,25 +33,6 @@ const TOO_MANY: &str = "too many changes are waiting";
 
 /// A creation leaves nothing in the change log that would need one.
 const NO_NONCE: [u8; 16] = [0; 16];
-
-/// Locks the owners in the order of ids, as everybody does. The keys' references are checked after all of it.
-pub(super) const CREATE: &str = "WITH counted AS (\
-         INSERT INTO users (id, created_at, api_keys) \
-         SELECT id, created_at, api_keys FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[])) \
-             AS u (id, created_at, api_keys) ORDER BY id COLLATE \"C\" \
-         ON CONFLICT (id) DO UPDATE SET api_keys = users.api_keys + excluded.api_keys), \
-     made AS (\
-         INSERT INTO api_keys (id, hash, keyspace, user_id, name, description, prefix, postfix, status, grants, \
-             created_at, updated_at, last_used_at, expires_at, suspended_at, revoked_at, metadata) \
-         SELECT * FROM unnest(CAST($4 AS UUID[]), CAST($5 AS BYTEA[]), CAST($6 AS TEXT[]), CAST($7 AS TEXT[]), \
-             CAST($8 AS TEXT[]), CAST($9 AS TEXT[]), CAST($10 AS TEXT[]), CAST($11 AS TEXT[]), CAST($12 AS TEXT[]), \
-             CAST($13 AS BIGINT[]), CAST($14 AS BIGINT[]), CAST($15 AS BIGINT[]), CAST($16 AS BIGINT[]), \
-             CAST($17 AS BIGINT[]), CAST($18 AS BIGINT[]), CAST($19 AS BIGINT[]), CAST($20 AS TEXT[]))) \
-     INSERT INTO audit_log (id, at, actor_kind, actor_id, action, key_id, user_id, keyspace, before, after, ip, \
-         user_agent, request_id) \
-     SELECT * FROM unnest(CAST($21 AS UUID[]), CAST($22 AS BIGINT[]), CAST($23 AS TEXT[]), CAST($24 AS TEXT[]), \
-         CAST($25 AS TEXT[]), CAST($26 AS UUID[]), CAST($27 AS TEXT[]), CAST($28 AS TEXT[]), CAST($29 AS TEXT[]), \
-         CAST($30 AS TEXT[]), CAST($31 AS TEXT[]), CAST($32 AS TEXT[]), CAST($33 AS TEXT[]))";
 
 /// The creations that wait, and how many groups of them may still begin.
 pub(super) struct Creations {
@@ -236,7 +212,7 @@ impl NotMade {
     }
 }
 
-/// Makes all of a group as one transaction, in the order of locks keyspaces → users → `api_keys`.
+/// Makes all of a group as one transaction.
 async fn transaction(
     connection: &mut Connection,
     begin: &'static str,
@@ -246,132 +222,11 @@ async fn transaction(
         .begin_with(begin)
         .await
         .map_err(|error| NotMade::before_commit(error.into()))?;
-    let outcomes = write(&mut transaction, group)
+    let creations: Vec<_> = group.iter().map(|waiting| &waiting.creation).collect();
+    let outcomes = create_together(&mut transaction, &creations)
         .await
         .map_err(NotMade::before_commit)?;
     let committed = transaction.commit().await;
     committed.map_err(|error| NotMade::Any(meaning(error.into())))?;
     Ok(outcomes)
-}
-
-async fn write(connection: &mut Connection, group: &[Waiting]) -> Result<Vec<KeyCreated>, Failure> {
-    let refusals = refusals(connection, group).await?;
-    let allowed = || {
-        let decided = group.iter().zip(&refusals);
-        decided.filter_map(|(waiting, refusal)| refusal.is_none().then_some(&waiting.creation))
-    };
-    if allowed().next().is_some() {
-        let records: Vec<_> = allowed().map(|creation| &creation.record).collect();
-        let entries: Vec<_> = allowed()
-            .map(|creation| created(&creation.record, &creation.by))
-            .collect();
-        insert(connection, &owners(allowed()), &records, &entries).await?;
-    }
-    let outcome = |refusal: Option<_>| refusal.map_or(KeyCreated::Done, KeyCreated::Refused);
-    Ok(refusals.into_iter().map(outcome).collect())
-}
-
-/// For each of the group why it may not be made, if so: asked of the keyspaces as they are within this transaction.
-async fn refusals(
-    connection: &mut Connection,
-    group: &[Waiting],
-) -> Result<Vec<Option<Refusal>>, Failure> {
-    let key = |waiting: &Waiting| waiting.creation.record.key.keyspace.clone();
-    let names: BTreeSet<_> = group.iter().map(key).collect();
-    let mut held = BTreeMap::new();
-    for name in names {
-        // Where there is none, the database refuses the key for the reference that leads nowhere.
-        if let Some(keyspace) = find_and_hold(connection, &name).await? {
-            held.insert(name, keyspace);
-        }
-    }
-    let refusal = |waiting: &Waiting| {
-        let CreateKey { record, caller, .. } = &waiting.creation;
-        let keyspace = held.get(&record.key.keyspace)?;
-        may_create(caller, keyspace, record.key.grants).err()
-    };
-    Ok(group.iter().map(refusal).collect())
-}
-
-/// Whose keys are made, in the order of ids: since when the owner is known where nobody knew them, and how many keys.
-fn owners<'a>(
-    creations: impl Iterator<Item = &'a CreateKey>,
-) -> BTreeMap<&'a str, (Timestamp, i64)> {
-    let mut owners = BTreeMap::new();
-    for CreateKey { record, by, .. } in creations {
-        let (_, keys) = owners
-            .entry(record.key.user_id.as_str())
-            .or_insert((by.at, 0));
-        *keys += 1;
-    }
-    owners
-}
-
-async fn insert(
-    connection: &mut Connection,
-    owners: &BTreeMap<&str, (Timestamp, i64)>,
-    records: &[&KeyRecord],
-    entries: &[AuditEntry],
-) -> Result<(), Failure> {
-    fn times(times: impl Iterator<Item = Option<Timestamp>>) -> Vec<Option<i64>> {
-        times.map(|time| time.map(Timestamp::as_micros)).collect()
-    }
-    /// A column of the rows.
-    macro_rules! of {
-        ($rows:expr, |$row:ident| $value:expr) => {
-            $rows.map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    let keys = || records.iter().map(|record| -> &ApiKey { &record.key });
-    let log = || entries.iter();
-    let by = || entries.iter().map(|entry| &entry.by);
-    sqlx::query(CREATE)
-        .bind(of!(owners.keys(), |id| *id))
-        .bind(of!(owners.values(), |owner| owner.0.as_micros()))
-        .bind(of!(owners.values(), |owner| owner.1))
-        .bind(of!(keys(), |key| key.id.0))
-        .bind(of!(records.iter(), |record| record
-            .digest
-            .as_bytes()
-            .as_slice()))
-        .bind(of!(keys(), |key| key.keyspace.as_str()))
-        .bind(of!(keys(), |key| key.user_id.as_str()))
-        .bind(of!(keys(), |key| key.name.as_str()))
-        .bind(of!(keys(), |key| key
-            .description
-            .as_ref()
-            .map(Description::as_str)))
-        .bind(of!(keys(), |key| key.prefix.as_str()))
-        .bind(of!(keys(), |key| key.postfix.as_str()))
-        .bind(of!(keys(), |key| key.lifecycle.status().as_str()))
-        .bind(of!(keys(), |key| key.grants.0.cast_signed()))
-        .bind(of!(keys(), |key| key.created_at.as_micros()))
-        .bind(of!(keys(), |key| key.updated_at.as_micros()))
-        .bind(times(keys().map(|key| key.last_used_at)))
-        .bind(times(keys().map(|key| key.expires_at)))
-        .bind(times(keys().map(|key| key.lifecycle.suspended_at())))
-        .bind(times(keys().map(|key| key.lifecycle.revoked_at())))
-        .bind(of!(keys(), |key| key.metadata.as_json()))
-        .bind(of!(by(), |by| by.entry_id))
-        .bind(of!(by(), |by| by.at.as_micros()))
-        .bind(of!(by(), |by| by.actor.kind.as_str()))
-        .bind(of!(by(), |by| by.actor.id.as_str()))
-        .bind(of!(log(), |entry| entry.action.as_str()))
-        .bind(of!(log(), |entry| entry.key_id.map(|KeyId(id)| id)))
-        .bind(of!(log(), |entry| entry
-            .user_id
-            .as_ref()
-            .map(UserId::as_str)))
-        .bind(of!(log(), |entry| entry
-            .keyspace
-            .as_ref()
-            .map(KeyspaceName::as_str)))
-        .bind(of!(log(), |entry| entry.before.to_string()))
-        .bind(of!(log(), |entry| entry.after.to_string()))
-        .bind(of!(by(), |by| by.ip.as_deref()))
-        .bind(of!(by(), |by| by.user_agent.as_deref()))
-        .bind(of!(by(), |by| by.request_id.as_deref()))
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -1,48 +1,46 @@
 //! The audit log: written with every change, read by filter.
 
 use keywright_core::audit::{Action, Actor, ActorKind, Attribution, AuditEntry};
-use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::identifier::{KeyId, KeyspaceName};
 use keywright_core::timestamp::Timestamp;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::{Connection, Db, Failure, Row, one_more, page, query, rows};
+use super::{Connection, Db, Failure, Row, one_more, page, rows};
+use crate::table::{Column, Table};
 use crate::{AuditQuery, Page, Position};
 
-macro_rules! columns {
-    () => {
-        "id, at, actor_kind, actor_id, action, key_id, user_id, keyspace, before, after, ip, user_agent, request_id"
-    };
-}
-
-statements! {
-    INSERT = concat!(
-        "INSERT INTO audit_log (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-    );
-}
-
-/// Adds an entry.
-pub(super) async fn insert(connection: &mut Connection, entry: &AuditEntry) -> Result<(), Failure> {
-    let by = &entry.by;
-    query(INSERT)
-        .bind(by.entry_id)
-        .bind(by.at.as_micros())
-        .bind(by.actor.kind.as_str())
-        .bind(by.actor.id.as_str())
-        .bind(entry.action.as_str())
-        .bind(entry.key_id.map(|KeyId(id)| id))
-        .bind(entry.user_id.as_ref().map(UserId::as_str))
-        .bind(entry.keyspace.as_ref().map(KeyspaceName::as_str))
-        .bind(entry.before.to_string())
-        .bind(entry.after.to_string())
-        .bind(by.ip.as_deref())
-        .bind(by.user_agent.as_deref())
-        .bind(by.request_id.as_deref())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+/// What is written of an entry.
+pub(crate) const TABLE: Table<AuditEntry> = Table {
+    name: "audit_log",
+    columns: &[
+        Column::uuid("id", |entry| Some(entry.by.entry_id)),
+        Column::integer("at", |entry| Some(entry.by.at.as_micros())),
+        Column::text("actor_kind", |entry| {
+            Some(entry.by.actor.kind.as_str().into())
+        }),
+        Column::text("actor_id", |entry| Some(entry.by.actor.id.as_str().into())),
+        Column::text("action", |entry| Some(entry.action.as_str().into())),
+        Column::uuid("key_id", |entry| entry.key_id.map(|KeyId(id)| id)),
+        Column::text("user_id", |entry| {
+            Some(entry.user_id.as_ref()?.as_str().into())
+        }),
+        Column::text("keyspace", |entry| {
+            Some(entry.keyspace.as_ref()?.as_str().into())
+        }),
+        Column::text("before", |entry| Some(entry.before.to_string().into())),
+        Column::text("after", |entry| Some(entry.after.to_string().into())),
+        Column::text("ip", |entry| Some(entry.by.ip.as_deref()?.into())),
+        Column::text("user_agent", |entry| {
+            Some(entry.by.user_agent.as_deref()?.into())
+        }),
+        Column::text("request_id", |entry| {
+            Some(entry.by.request_id.as_deref()?.into())
+        }),
+    ],
+    conflict: "",
+};
 
 /// One page of entries, newest first.
 pub(super) async fn list(
@@ -62,11 +60,10 @@ pub(super) fn select(asked: &AuditQuery) -> QueryBuilder<Db> {
         at: Timestamp::from_micros(i64::MAX),
         id: Uuid::max(),
     });
-    let mut select = QueryBuilder::new(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM audit_log WHERE (at, id) < ("
-    ));
+    let mut select = QueryBuilder::new(
+        "SELECT id, at, actor_kind, actor_id, action, key_id, user_id, keyspace, before, after, ip, user_agent, \
+         request_id FROM audit_log WHERE (at, id) < (",
+    );
     select
         .push_bind(after.at.as_micros())
         .push(", ")

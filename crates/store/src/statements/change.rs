@@ -6,7 +6,7 @@ use std::future::Future;
 use keywright_core::audit::AuditEntry;
 use keywright_core::timestamp::Timestamp;
 
-use super::{Connection, Failure, append_to_log, audit};
+use super::{Connection, Failure, append_to_log, insert_entry};
 use crate::{LoggedChange, Scope};
 
 /// Something that changes the database. It may be begun more than once: where the database rolled the whole
@@ -30,7 +30,7 @@ pub(crate) trait Change: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Made<Self::Outcome>, Failure>> + Send;
 }
 
-/// What became of a change, and what is to be recorded of it.
+/// What became of a change, and what is still to be recorded of it.
 pub(crate) struct Made<T> {
     pub(super) outcome: T,
     recorded: Option<Recorded>,
@@ -38,11 +38,11 @@ pub(crate) struct Made<T> {
 
 struct Recorded {
     entry: AuditEntry,
-    invalidated: Option<Scope>,
+    invalidated: Scope,
 }
 
 impl<T> Made<T> {
-    /// Nothing was changed that anybody would look up.
+    /// No earlier answer is another now. What there is to record of it, if anything, is written already.
     pub(crate) fn unrecorded(outcome: T) -> Self {
         Self {
             outcome,
@@ -50,25 +50,11 @@ impl<T> Made<T> {
         }
     }
 
-    /// It was changed, and no earlier answer is another now.
-    pub(super) fn audited(outcome: T, entry: AuditEntry) -> Self {
-        Self {
-            outcome,
-            recorded: Some(Recorded {
-                entry,
-                invalidated: None,
-            }),
-        }
-    }
-
     /// It was changed, and earlier answers about `invalidated` hold no longer.
     pub(super) fn logged(outcome: T, entry: AuditEntry, invalidated: Scope) -> Self {
         Self {
             outcome,
-            recorded: Some(Recorded {
-                entry,
-                invalidated: Some(invalidated),
-            }),
+            recorded: Some(Recorded { entry, invalidated }),
         }
     }
 }
@@ -105,18 +91,16 @@ pub(crate) async fn carry_out<C: Change>(
     let made = change.make(connection).await?;
     let mut logged = None;
     if let Some(Recorded { entry, invalidated }) = made.recorded {
-        audit::insert(connection, &entry).await?;
-        if let Some(scope) = invalidated {
-            let stamp = LogStamp {
-                nonce,
-                at: entry.by.at,
-            };
-            let seq = append_to_log(connection, &scope, &stamp).await?;
-            logged = Some(LoggedChange {
-                seq: seq.cast_unsigned(),
-                scope,
-            });
-        }
+        insert_entry(connection, &entry).await?;
+        let stamp = LogStamp {
+            nonce,
+            at: entry.by.at,
+        };
+        let seq = append_to_log(connection, &invalidated, &stamp).await?;
+        logged = Some(LoggedChange {
+            seq: seq.cast_unsigned(),
+            scope: invalidated,
+        });
     }
     Ok(Carried {
         outcome: made.outcome,

@@ -1,22 +1,21 @@
-//! Keys: making them, finding them, listing them.
+//! Keys: what is written of them, finding them, listing them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keywright_core::audit::{Action, Attribution, AuditEntry, snapshot_of_key};
-use keywright_core::authority::{Caller, may_create};
-use keywright_core::identifier::{KeyspaceName, UserId};
-use keywright_core::key::{ApiKey, KeyRecord};
+use keywright_core::audit::{Action, Attribution, AuditEntry};
+use keywright_core::identifier::KeyspaceName;
+use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
-use keywright_core::text::Description;
 use keywright_core::timestamp::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::rows::{key_columns, keyspace_columns};
-use super::{Change, Connection, Failure, Made, keyspaces, one_more, page, query, rows, users};
-use crate::{KeyCreated, KeyQuery, KeySelector, Page, Position};
+use super::{Connection, Failure, keyspaces, one_more, page, query, rows};
+use crate::table::{Column, Table};
+use crate::{KeyQuery, KeySelector, Page, Position};
 
 statements! {
     FIND_BY_ID = concat!(
@@ -34,11 +33,45 @@ statements! {
          AND (CAST($4 AS TEXT) IS NULL OR k.status = $4) AND (CAST($5 AS TEXT) IS NULL OR k.keyspace = $5) \
          ORDER BY k.created_at DESC, k.id DESC LIMIT $6"
     );
-    INSERT = "INSERT INTO api_keys (id, hash, keyspace, user_id, name, description, prefix, postfix, status, grants, \
-         created_at, updated_at, last_used_at, expires_at, suspended_at, revoked_at, metadata) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     ANY_OF_OWNER = "SELECT 1 FROM api_keys WHERE user_id = $1 LIMIT 1";
 }
+
+/// What is written of a key that is made.
+pub(crate) const TABLE: Table<KeyRecord> = Table {
+    name: "api_keys",
+    columns: &[
+        Column::uuid("id", |made| Some(made.key.id.0)),
+        Column::bytes("hash", |made| Some(made.digest.as_bytes())),
+        Column::text("keyspace", |made| Some(made.key.keyspace.as_str().into())),
+        Column::text("user_id", |made| Some(made.key.user_id.as_str().into())),
+        Column::text("name", |made| Some(made.key.name.as_str().into())),
+        Column::text("description", |made| {
+            Some(made.key.description.as_ref()?.as_str().into())
+        }),
+        Column::text("prefix", |made| Some(made.key.prefix.as_str().into())),
+        Column::text("postfix", |made| Some(made.key.postfix.as_str().into())),
+        Column::text("status", |made| {
+            Some(made.key.lifecycle.status().as_str().into())
+        }),
+        Column::integer("grants", |made| Some(made.key.grants.0.cast_signed())),
+        Column::integer("created_at", |made| Some(made.key.created_at.as_micros())),
+        Column::integer("updated_at", |made| Some(made.key.updated_at.as_micros())),
+        Column::integer("last_used_at", |made| {
+            made.key.last_used_at.map(Timestamp::as_micros)
+        }),
+        Column::integer("expires_at", |made| {
+            made.key.expires_at.map(Timestamp::as_micros)
+        }),
+        Column::integer("suspended_at", |made| {
+            made.key.lifecycle.suspended_at().map(Timestamp::as_micros)
+        }),
+        Column::integer("revoked_at", |made| {
+            made.key.lifecycle.revoked_at().map(Timestamp::as_micros)
+        }),
+        Column::text("metadata", |made| Some(made.key.metadata.as_json().into())),
+    ],
+    conflict: "",
+};
 
 /// The key that is meant, with its keyspace: one query.
 pub(super) async fn find(
@@ -101,52 +134,6 @@ pub(super) async fn list(
     Ok(page(keys, asked.limit))
 }
 
-/// Makes a key and, where nobody knows them yet, its owner.
-pub(crate) struct CreateKey {
-    pub(crate) record: KeyRecord,
-    pub(crate) caller: Caller,
-    pub(crate) by: Attribution,
-}
-
-impl Change for CreateKey {
-    type Outcome = KeyCreated;
-
-    async fn make(&self, connection: &mut Connection) -> Result<Made<KeyCreated>, Failure> {
-        let ApiKey {
-            keyspace, grants, ..
-        } = &self.record.key;
-        // Where there is none, the database refuses the key for the reference that leads nowhere.
-        if let Some(keyspace) = keyspaces::find_and_hold(connection, keyspace).await?
-            && let Err(refusal) = may_create(&self.caller, &keyspace, *grants)
-        {
-            return Ok(Made::unrecorded(KeyCreated::Refused(refusal)));
-        }
-        insert(connection, &self.record, self.by.at).await?;
-        let entry = created(&self.record, &self.by);
-        Ok(Made::audited(KeyCreated::Done, entry))
-    }
-}
-
-/// Makes a service key if there is none of any status.
-pub(super) struct CreateFirstServiceKey {
-    pub(super) record: KeyRecord,
-    pub(super) by: Attribution,
-}
-
-impl Change for CreateFirstServiceKey {
-    type Outcome = bool;
-
-    async fn make(&self, connection: &mut Connection) -> Result<Made<bool>, Failure> {
-        // Of several nodes that start at once, the others wait here and then see the key.
-        users::lock(connection, &UserId::reserved()).await?;
-        if any_service_key(connection).await? {
-            return Ok(Made::unrecorded(false));
-        }
-        insert(connection, &self.record, self.by.at).await?;
-        Ok(Made::audited(true, created(&self.record, &self.by)))
-    }
-}
-
 /// Whether there is a service key, of whatever status.
 pub(crate) async fn any_service_key(connection: &mut Connection) -> Result<bool, Failure> {
     let any = query(ANY_OF_OWNER)
@@ -154,47 +141,6 @@ pub(crate) async fn any_service_key(connection: &mut Connection) -> Result<bool,
         .fetch_optional(connection)
         .await?;
     Ok(any.is_some())
-}
-
-async fn insert(
-    connection: &mut Connection,
-    record: &KeyRecord,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let key = &record.key;
-    users::count_one_more_key(connection, &key.user_id, now).await?;
-    query(INSERT)
-        .bind(key.id.0)
-        .bind(record.digest.as_bytes().as_slice())
-        .bind(key.keyspace.as_str())
-        .bind(key.user_id.as_str())
-        .bind(key.name.as_str())
-        .bind(key.description.as_ref().map(Description::as_str))
-        .bind(key.prefix.as_str())
-        .bind(key.postfix.as_str())
-        .bind(key.lifecycle.status().as_str())
-        .bind(key.grants.0.cast_signed())
-        .bind(key.created_at.as_micros())
-        .bind(key.updated_at.as_micros())
-        .bind(key.last_used_at.map(Timestamp::as_micros))
-        .bind(key.expires_at.map(Timestamp::as_micros))
-        .bind(key.lifecycle.suspended_at().map(Timestamp::as_micros))
-        .bind(key.lifecycle.revoked_at().map(Timestamp::as_micros))
-        .bind(key.metadata.as_json())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// The audit entry of a key that is made.
-pub(crate) fn created(record: &KeyRecord, by: &Attribution) -> AuditEntry {
-    entry(
-        record,
-        by,
-        Action::KeyCreated,
-        Value::Null,
-        snapshot_of_key(record),
-    )
 }
 
 /// An audit entry about a key.

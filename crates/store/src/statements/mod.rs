@@ -51,6 +51,7 @@ macro_rules! within_time {
 
 mod audit;
 mod change;
+mod creation;
 mod edit_key;
 mod keys;
 mod keyspaces;
@@ -79,7 +80,8 @@ use sqlx::{Executor, SqlSafeStr};
 
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
-    add_counts, append_to_log, gone_keys, meaning, uses, write_last_uses,
+    add_counts, append_to_log, gone_keys, insert_created, insert_entry, insertion, meaning, uses,
+    write_last_uses,
 };
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
@@ -89,8 +91,11 @@ use crate::{
     UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 
+pub(super) use audit::TABLE as AUDIT_LOG;
 pub(super) use change::Made;
 pub(super) use change::{Carried, Change, LogStamp, carry_out, columns};
+pub(super) use creation::{CreateKey, create_together};
+pub(super) use keys::TABLE as API_KEYS;
 #[allow(
     unused_imports,
     reason = "only of a file can it be asked beside a server"
@@ -98,14 +103,7 @@ pub(super) use change::{Carried, Change, LogStamp, carry_out, columns};
 pub(super) use keys::any_service_key;
 pub(super) use schema::{Built, applied_and_known, prepare_database};
 pub(super) use usage::{Counts, Rows};
-#[allow(
-    unused_imports,
-    reason = "a store that writes several keys at once does it by statements of its own"
-)]
-pub(super) use {
-    keys::{CreateKey, created},
-    keyspaces::find_and_hold,
-};
+pub(super) use users::{OWNERS, Owner};
 
 /// The histogram of how long each operation took, in seconds.
 const SECONDS: &str = "keywright_store_seconds";
@@ -117,7 +115,6 @@ fn query(sql: &'static str) -> sqlx::query::Query<'static, Db, <Db as sqlx::Data
 /// Every statement with a fixed text, for the check that a database takes them all.
 fn every_statement() -> impl Iterator<Item = &'static str> {
     [
-        audit::ALL,
         edit_key::ALL,
         keys::ALL,
         keyspaces::ALL,
@@ -131,6 +128,7 @@ fn every_statement() -> impl Iterator<Item = &'static str> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(insertion::all())
 }
 
 /// Waits for `work`, and notes how long it took.
@@ -241,7 +239,7 @@ impl Store for ThisStore {
         caller: Caller,
         by: Attribution,
     ) -> Result<KeyCreated, StoreError> {
-        let creation = keys::CreateKey { record, caller, by };
+        let creation = CreateKey { record, caller, by };
         measured(&*self.clock, "create_key", self.create(creation)).await
     }
 
@@ -252,7 +250,7 @@ impl Store for ThisStore {
     ) -> Result<bool, StoreError> {
         self.change(
             "create_first_service_key",
-            keys::CreateFirstServiceKey { record, by },
+            creation::CreateFirstServiceKey { record, by },
         )
         .await
     }

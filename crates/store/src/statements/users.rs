@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::{Change, Connection, Failure, Made, Row, one_more, page, query, rows, usage};
+use crate::table::{Column, Table};
 use crate::{Page, Scope, User, UserPosition, UserQuery};
 
 statements! {
@@ -15,12 +16,30 @@ statements! {
     LIST = "SELECT id, created_at, api_keys FROM users WHERE id <> '' AND (created_at, id) < ($1, $2) \
          ORDER BY created_at DESC, id DESC LIMIT $3";
     INSERT = "INSERT INTO users (id, created_at, api_keys) VALUES ($1, $2, 0) ON CONFLICT (id) DO NOTHING";
-    COUNT_ONE_MORE_KEY = "INSERT INTO users (id, created_at, api_keys) VALUES ($1, $2, 1) \
-         ON CONFLICT (id) DO UPDATE SET api_keys = users.api_keys + 1";
     LOCK = concat!("SELECT id FROM users WHERE id = $1", for_update!());
     // Keys go with their user (ON DELETE CASCADE). The owner of service keys stays.
     DELETE = "DELETE FROM users WHERE id = $1 AND id <> '' RETURNING id, created_at, api_keys";
 }
+
+/// Somebody for whom keys are about to be made.
+pub(crate) struct Owner {
+    pub(crate) id: UserId,
+    /// Since when, where nobody knew them.
+    pub(crate) known_since: Timestamp,
+    /// How many keys they have beyond those that are counted already.
+    pub(crate) more_keys: i64,
+}
+
+/// Counts keys that are about to be made, and makes the owners where there are none. Holds their rows.
+pub(crate) const OWNERS: Table<Owner> = Table {
+    name: "users",
+    columns: &[
+        Column::text("id", |owner| Some(owner.id.as_str().into())),
+        Column::integer("created_at", |owner| Some(owner.known_since.as_micros())),
+        Column::integer("api_keys", |owner| Some(owner.more_keys)),
+    ],
+    conflict: " ON CONFLICT (id) DO UPDATE SET api_keys = users.api_keys + excluded.api_keys",
+};
 
 fn user(row: &Row) -> Result<User, Failure> {
     Ok(User {
@@ -93,20 +112,6 @@ pub(super) async fn insert(
 ) -> Result<(), Failure> {
     query(INSERT)
         .bind(id.as_str())
-        .bind(now.as_micros())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Counts a key that is about to be made, and makes its owner where there is none. Holds the owner's row.
-pub(super) async fn count_one_more_key(
-    connection: &mut Connection,
-    owner: &UserId,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    query(COUNT_ONE_MORE_KEY)
-        .bind(owner.as_str())
         .bind(now.as_micros())
         .execute(connection)
         .await?;

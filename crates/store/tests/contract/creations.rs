@@ -8,17 +8,20 @@ use futures::future::join_all;
 use keywright_core::audit::Action;
 use keywright_core::authority::{Caller, Refusal};
 use keywright_core::key::KeyRecord;
+use keywright_core::keyspace::Keyspace;
 use keywright_store::postgres::{Options, PostgresStore};
 use keywright_store::{KeyCreated, Store, StoreError};
 use sqlx::Connection as _;
 
 use crate::ambient::Counting;
-use crate::world::{Place, World, user};
+use crate::world::{Place, World, eventually, keyspace_name, user};
 
 contract! {
     keys_made_together_are_all_there_counted_and_audited_once,
     one_that_is_impossible_does_not_keep_others_from_being_made,
     each_is_allowed_or_refused_for_itself,
+    each_of_many_meets_its_own_fate,
+    keys_of_callers_who_go_away_are_made,
 }
 
 async fn create(
@@ -105,6 +108,72 @@ async fn each_is_allowed_or_refused_for_itself(world: World) {
     let users = "SELECT count(*) FROM users WHERE id <> ''";
     assert_eq!(world.number(users).await, 20);
     assert_eq!(world.number("SELECT count(*) FROM audit_log").await, 20);
+}
+
+/// Those that are impossible, each in a way of its own, stand between others that have the same owner as they.
+async fn each_of_many_meets_its_own_fate(world: World) {
+    let known = world.key("alice").await;
+    let nowhere = || {
+        let [mut keyspace, _] = Keyspace::built_in(world.now());
+        keyspace.name = keyspace_name("nowhere");
+        world.draft_in(keyspace, user("alice"))
+    };
+    let drafts: Vec<_> = (0..50)
+        .map(|n| {
+            let mut record = world.draft("alice");
+            match n % 5 {
+                0 => record.digest = known.digest,
+                1 => record.key.id = known.key.id,
+                2 => record = nowhere(),
+                _ => (),
+            }
+            record
+        })
+        .collect();
+    let caller = |n: usize| match n % 5 {
+        3 => Caller::Holder,
+        _ => Caller::Operator,
+    };
+    let made = join_all(
+        drafts
+            .iter()
+            .enumerate()
+            .map(|(n, record)| create(&world, record, caller(n))),
+    );
+    let refused = Ok(KeyCreated::Refused(Refusal::ServiceKeysOnly));
+    for (n, outcome) in made.await.into_iter().enumerate() {
+        match n % 5 {
+            3 => assert_eq!(outcome, refused),
+            4 => assert_eq!(outcome, Ok(KeyCreated::Done)),
+            _ => assert!(
+                matches!(outcome, Err(StoreError::Internal(_))),
+                "{n}: {outcome:?}"
+            ),
+        }
+    }
+    for record in drafts.iter().skip(4).step_by(5) {
+        assert_eq!(&world.look_up(record).await, record);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM api_keys").await, 11);
+    assert_eq!(world.number("SELECT count(*) FROM audit_log").await, 11);
+    let alice = world.store.find_user(&user("alice")).await.unwrap();
+    assert_eq!(alice.unwrap().api_keys, 11);
+}
+
+async fn keys_of_callers_who_go_away_are_made(world: World) {
+    let drafts: Vec<_> = (0..100).map(|_| world.draft("alice")).collect();
+    for record in &drafts {
+        let mut creation = Box::pin(create(&world, record, Caller::Operator));
+        // Once asked, it is on its way.
+        let _ = futures::poll!(&mut creation);
+    }
+    eventually("the keys are made", async || {
+        world.number("SELECT count(*) FROM api_keys").await == 100
+    })
+    .await;
+    let alice = world.store.find_user(&user("alice")).await.unwrap();
+    assert_eq!(alice.unwrap().api_keys, 100);
+    assert_eq!(world.audit().await.len(), 100);
 }
 
 /// A connection from outside the store.
