@@ -25,6 +25,7 @@ mod rewound;
 mod routes;
 mod server;
 mod settings;
+mod shared_reads;
 mod source;
 mod state;
 mod telemetry;

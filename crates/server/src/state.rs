@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use futures::FutureExt;
 use ipnet::IpNet;
 use keywright_core::ambient::{Clock, Entropy};
+use keywright_core::identifier::KeyspaceName;
+use keywright_core::key_text::TagKeys;
+use keywright_core::keyspace::Keyspace;
 use keywright_engine::{Lease, Verifier};
 use keywright_store::Store;
 
@@ -13,6 +17,7 @@ use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
 use crate::request_id::RequestIds;
 use crate::settings::Settings;
+use crate::shared_reads::SharedReads;
 use crate::telemetry::MetricsText;
 
 /// What the server takes from its surroundings.
@@ -32,6 +37,8 @@ pub(crate) struct AppState(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    /// The keyspaces that keys are made in, with what their keys are minted with.
+    pub(crate) mints: SharedReads<KeyspaceName, Option<Mint>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) request_ids: RequestIds,
@@ -71,11 +78,26 @@ impl AppState {
             request_timeout: settings.request_timeout,
             body_timeout: settings.body_timeout,
             stopping: AtomicBool::new(false),
+            mints: mints(store.clone()),
             store,
             clock,
             entropy,
         }))
     }
+}
+
+/// A keyspace, and the tag keys that its keys are minted with.
+pub(crate) type Mint = (Arc<Keyspace>, Arc<TagKeys>);
+
+fn mints(store: Arc<dyn Store>) -> SharedReads<KeyspaceName, Option<Mint>> {
+    SharedReads::by(move |name: KeyspaceName| {
+        let store = store.clone();
+        async move {
+            let found = store.find_keyspace(&name).await?;
+            Ok(found.map(|(keyspace, tag_keys)| (Arc::new(keyspace), Arc::new(tag_keys))))
+        }
+        .boxed()
+    })
 }
 
 impl std::ops::Deref for AppState {

@@ -1,7 +1,5 @@
 //! `POST /api/api-keys`
 
-use std::sync::Arc;
-
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -51,7 +49,7 @@ pub(crate) async fn generate_api_key(
     let Some(name) = validation.keyspace_name("/keyspace", name) else {
         return Err(stop(validation));
     };
-    let Some((keyspace, tag_keys)) = state.store.find_keyspace(&name).await? else {
+    let Some((keyspace, tag_keys)) = state.mints.read(name).await? else {
         validation.refuse(
             "/keyspace",
             "names no keyspace that there is; GET /api/keyspaces lists them",
@@ -81,7 +79,7 @@ pub(crate) async fn generate_api_key(
     let text = KeyText::mint(&keyspace.prefix, tag_keys.newest(), &*state.entropy)?;
     let by = provenance.of(authority.actor, &state)?;
     let id = KeyId(time_ordered_id(&*state.clock, &*state.entropy)?);
-    let mut record = KeyRecord::minted(&text, id, Arc::new(keyspace), user_id, name, grants, by.at);
+    let mut record = KeyRecord::minted(&text, id, keyspace, user_id, name, grants, by.at);
     record.key.description = description.flatten();
     record.key.expires_at = expires_at.flatten();
     record.key.metadata = metadata.flatten().unwrap_or_else(Metadata::empty);
