@@ -3,6 +3,7 @@
 //! Memory is kept coherent with the store by leases (DESIGN §5): every change that this process learns of drops what
 //! it is about, and a process that might miss a change has no lease and asks the store.
 
+mod absences;
 mod decision;
 mod figures;
 mod history;

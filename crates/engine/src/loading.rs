@@ -8,7 +8,8 @@ use keywright_core::digest::Digest;
 use keywright_store::{Store, StoreError};
 use tokio::sync::watch;
 
-use crate::loads::{Loads, Outcome};
+use crate::absences::Absences;
+use crate::loads::{Lane, Loads, Outcome};
 use crate::memory::{Memory, Outdated};
 use crate::record::CachedKey;
 use crate::verifier::VerifyError;
@@ -20,6 +21,7 @@ const TRIES: usize = 16;
 pub(crate) struct Source {
     pub(crate) memory: Arc<Memory>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) absences: Arc<Absences>,
 }
 
 /// What can be read from the store into memory.
@@ -38,16 +40,25 @@ pub(crate) trait Wanted: Send + Sync + 'static {
 }
 
 /// The key of this digest, if there is one.
-impl Wanted for Digest {
+pub(crate) struct KeyOf {
+    pub(crate) digest: Digest,
+    pub(crate) lane: Lane,
+}
+
+impl Wanted for KeyOf {
     type Found = Option<CachedKey>;
 
     async fn read(&self, from: &Source) -> Result<Result<Self::Found, Outdated>, StoreError> {
-        let loaded = from.store.load_key(self).await?;
-        Ok(from.memory.fill(self, &loaded))
+        let place = from.absences.place(self.lane).await;
+        let loaded = from.store.load_key(&self.digest).await?;
+        if loaded.found.is_none() {
+            place.use_up();
+        }
+        Ok(from.memory.fill(&self.digest, &loaded))
     }
 
     fn end(&self, loads: &mut Loads) {
-        loads.end(self);
+        loads.end(&self.digest);
     }
 }
 

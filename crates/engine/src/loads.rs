@@ -1,6 +1,7 @@
 //! What is being read from the store: each key once, however many wait for it, and no more than a bound at once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use keywright_core::digest::Digest;
 use tokio::sync::watch;
@@ -22,6 +23,9 @@ pub struct LoadBounds {
     /// Of texts that may be keys made elsewhere: a lane of their own, so that made-up ones cannot take the other's
     /// places.
     pub untagged: usize,
+    /// Once as many in a row as may go on at once have found nothing, how long after each other the places of such
+    /// loads come back. Those that follow wait in line for them.
+    pub absent_interval: Duration,
 }
 
 impl Default for LoadBounds {
@@ -29,6 +33,7 @@ impl Default for LoadBounds {
         Self {
             tagged: 256,
             untagged: 16,
+            absent_interval: Duration::from_millis(1),
         }
     }
 }

@@ -14,11 +14,12 @@ use keywright_core::keyspace::Keyspace;
 use keywright_store::{KeyFacts, Store, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::absences::Absences;
 use crate::decision::{Decision, Found};
 use crate::figures::{Figures, Sample};
 use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
 use crate::lease::Lease;
-use crate::loading::{AllKeyspaces, Load, Source, Wanted};
+use crate::loading::{AllKeyspaces, KeyOf, Load, Source, Wanted};
 use crate::loads::{Joined, Lane, LoadBounds};
 use crate::memory::{Memory, Occupancy};
 use crate::owner::Owner;
@@ -74,6 +75,7 @@ struct Inner {
     uses: UseLog,
     options: VerifierOptions,
     asking: Semaphore,
+    absences: Arc<Absences>,
     figures: Figures,
 }
 
@@ -97,6 +99,7 @@ impl Verifier {
             clock,
             options,
             asking: Semaphore::new(ASKING),
+            absences: Arc::new(Absences::new(options.loads)),
             figures: Figures::register(),
         }))
     }
@@ -397,7 +400,8 @@ impl Inner {
             Joined::Begun(..) => self.figures.begun(lane),
             Joined::Full => {}
         }
-        self.outcome(joined, *digest).await
+        let digest = *digest;
+        self.outcome(joined, KeyOf { digest, lane }).await
     }
 
     /// Waits for a load that goes on, or begins it: in a task of its own, since whoever asked first may go away while
@@ -413,6 +417,7 @@ impl Inner {
                 let from = Source {
                     memory: self.memory.clone(),
                     store: self.store.clone(),
+                    absences: self.absences.clone(),
                 };
                 tokio::spawn(Load { from, wanted, tell }.run());
                 outcome

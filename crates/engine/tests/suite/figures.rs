@@ -1,6 +1,7 @@
 //! What the metrics show of verification: each moves when it should, and only then.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use keywright_core::ambient::Clock;
 use keywright_core::identifier::KeyspaceName;
@@ -8,7 +9,7 @@ use keywright_core::keyspace::DEFAULT;
 use keywright_engine::{Lease, LoadBounds, Verifier, VerifierOptions, VerifyError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use crate::world::{World, begin};
+use crate::world::{LONG, World, begin};
 
 /// A world whose verifier has metrics of its own.
 struct Watched {
@@ -73,11 +74,14 @@ impl Watched {
 const TAGGED: &str = "cache_loads_total{lane=\"tagged\"}";
 const UNTAGGED: &str = "cache_loads_total{lane=\"untagged\"}";
 
+const DELAYED_ONCE: &str = "keywright_cache_delayed_loads_total 1";
+
 fn few_loads() -> VerifierOptions {
     VerifierOptions {
         loads: LoadBounds {
             tagged: 1,
             untagged: 1,
+            ..LoadBounds::default()
         },
         ..VerifierOptions::default()
     }
@@ -147,6 +151,25 @@ async fn waiting_loading_and_being_turned_away_are_told() {
         answer.expect("an answer");
     }
     watched.assert_changed(&[("cache_absent", 2.0), ("cache_loading", -2.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_waits_for_its_turn_is_told() {
+    let mut options = few_loads();
+    options.loads.absent_interval = Duration::from_hours(24);
+    let watched = Watched::new(Lease::endless(), options).await;
+    let first = watched.world.draft("ada").await;
+    let second = watched.world.draft("ada").await;
+    watched.world.verify(&first.text).await;
+    let waiting = begin(watched.world.verify(&second.text)).await;
+    drop(waiting);
+    tokio::time::timeout(LONG, async {
+        while !watched.metrics.render().contains(DELAYED_ONCE) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it waits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

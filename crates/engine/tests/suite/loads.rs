@@ -1,12 +1,15 @@
 //! What is read from the store: each key once for all who wait, no more at once than a bound, and nothing for junk.
 
+use std::time::Duration;
+
 use futures::future::join_all;
+use futures::poll;
 use keywright_core::decision::Code;
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyspaceName;
 use keywright_core::key_text::{TagKey, TagKeys};
 use keywright_core::keyspace::DEFAULT;
-use keywright_engine::VerifyError;
+use keywright_engine::{Lease, LoadBounds, VerifierOptions, VerifyError};
 use keywright_store::StoreError;
 
 use crate::ambient::Counting;
@@ -25,6 +28,10 @@ on_both_stores! {
     a_well_formed_unknown_key_costs_one_query_and_then_none,
     an_imported_key_is_found_in_a_lane_of_its_own,
     made_up_texts_cannot_take_the_places_of_keys_made_here,
+    keys_that_are_there_use_up_no_place,
+    unknown_keys_wait_in_line_once_their_places_are_used_up,
+    places_that_were_used_up_come_back,
+    a_load_that_fails_uses_up_no_place,
 }
 
 /// A verifier that knows the keyspaces and nothing else.
@@ -291,4 +298,84 @@ async fn made_up_texts_cannot_take_the_places_of_keys_made_here(world: World) {
     // The places are free again.
     assert_eq!(world.code("agpt_three").await, Code::NotFound);
     assert_eq!(world.code(&one_more.text).await, Code::Valid);
+}
+
+/// A verifier with four places for loads; those that find nothing come back one by one after `interval`.
+async fn with_four_places(world: World, interval: Duration) -> World {
+    let options = VerifierOptions {
+        loads: LoadBounds {
+            tagged: 4,
+            untagged: 1,
+            absent_interval: interval,
+        },
+        ..VerifierOptions::default()
+    };
+    ready(world.with(Lease::endless(), options)).await
+}
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_hours(24);
+
+async fn keys_that_are_there_use_up_no_place(world: World) {
+    let world = with_four_places(world, NEVER).await;
+    for _ in 0..20 {
+        let key = world.key("ada").await;
+        assert_eq!(world.code(&key.text).await, Code::Valid);
+    }
+    assert_eq!(world.store.queries(), 20);
+}
+
+async fn unknown_keys_wait_in_line_once_their_places_are_used_up(world: World) {
+    let world = with_four_places(world, NEVER).await;
+    let hit = world.key("ada").await;
+    assert_eq!(world.code(&hit.text).await, Code::Valid);
+    let mut known = Vec::new();
+    for _ in 0..4 {
+        let unknown = world.draft("ada").await;
+        assert_eq!(world.code(&unknown.text).await, Code::NotFound);
+        known.push(unknown);
+    }
+    assert_eq!(world.store.queries(), 5);
+    // Nobody knows yet that one of them is there.
+    let mut asked = vec![world.key("ada").await];
+    for _ in 0..4 {
+        asked.push(world.draft("ada").await);
+    }
+    let mut waiting = Vec::new();
+    for key in &asked[..4] {
+        waiting.push(begin(world.code(&key.text)).await);
+    }
+    let beyond = world.try_verify(&asked[4].text).await;
+    assert_eq!(beyond, Err(VerifyError::Busy));
+    // What memory knows waits for nothing.
+    assert_eq!(world.code(&hit.text).await, Code::Valid);
+    for unknown in &known {
+        assert_eq!(world.code(&unknown.text).await, Code::NotFound);
+    }
+    assert_eq!(world.store.queries(), 0);
+    for waiting in &mut waiting {
+        assert!(poll!(waiting.as_mut()).is_pending());
+    }
+}
+
+async fn places_that_were_used_up_come_back(world: World) {
+    let world = with_four_places(world, Duration::from_millis(1)).await;
+    for _ in 0..20 {
+        let unknown = world.draft("ada").await;
+        assert_eq!(world.code(&unknown.text).await, Code::NotFound);
+    }
+    assert_eq!(world.store.queries(), 20);
+}
+
+async fn a_load_that_fails_uses_up_no_place(world: World) {
+    let world = with_four_places(world, NEVER).await;
+    let unknown = world.draft("ada").await;
+    for fault in [Fault::Error(unavailable()), Fault::Panic] {
+        world.store.keys.suffer(fault);
+        for _ in 0..4 {
+            assert!(world.try_verify(&unknown.text).await.is_err());
+        }
+    }
+    world.store.keys.suffer(Fault::None);
+    assert_eq!(world.code(&unknown.text).await, Code::NotFound);
 }

@@ -1,12 +1,14 @@
 //! Memory: bounded whatever is asked, and the keys in use stay in it.
 
+use std::time::Duration;
+
 use keywright_core::decision::Code;
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyId;
 use keywright_core::key::Metadata;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{DEFAULT, Keyspace};
-use keywright_engine::{Lease, VerifierOptions};
+use keywright_engine::{Lease, LoadBounds, VerifierOptions};
 use keywright_store::KeyFacts;
 use serde_json::json;
 
@@ -29,6 +31,11 @@ impl Small {
     async fn new() -> Self {
         let options = VerifierOptions {
             cache_keys: KEYS,
+            loads: LoadBounds {
+                // Unknown keys are asked for as fast as they can be here.
+                absent_interval: Duration::ZERO,
+                ..LoadBounds::default()
+            },
             ..VerifierOptions::default()
         };
         let world = World::on_sqlite().await.with(Lease::endless(), options);

@@ -146,7 +146,11 @@ impl World {
     /// The same, with few loads at once.
     pub(crate) fn bounded(self, tagged: usize, untagged: usize) -> Self {
         let options = VerifierOptions {
-            loads: LoadBounds { tagged, untagged },
+            loads: LoadBounds {
+                tagged,
+                untagged,
+                ..LoadBounds::default()
+            },
             ..VerifierOptions::default()
         };
         self.with(Lease::endless(), options)
