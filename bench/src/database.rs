@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::ambient::{SystemClock, SystemEntropy};
+use crate::population::Population;
 use crate::process::{Keywright, scratch};
 
 /// Which store.
@@ -137,6 +138,14 @@ impl Database {
                 Arc::new(PostgresStore::connect(url, clock, entropy, options).await?)
             }
         })
+    }
+
+    /// What a loader fills it with, or has filled it.
+    pub async fn population(&self) -> Outcome<Population> {
+        let store = self.open().await?;
+        let population = Population::of(&*store).await;
+        store.close().await;
+        population
     }
 
     /// Starts a server on it, with further `options` of `serve`, and waits until it is ready.

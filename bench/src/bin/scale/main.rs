@@ -1,8 +1,10 @@
 //! How a database of many keys is served: from the start of the process to readiness, the first verification of each
 //! key, the keys that are asked for again and again, and what memory and disk a key takes.
 
+mod asking;
 mod cold;
 mod hot;
+mod hot_http;
 mod memory;
 mod open_loop;
 mod restart;
@@ -111,18 +113,22 @@ fn main() -> Outcome {
     let hot_keys = HOT_KEYS.min(count / 2);
     fill(&runtime, &small, hot_keys)?;
     let others = common.size(None, 500_000, 1_000).min(count - hot_keys);
-    let hot = runtime.block_on(hot::measure(
-        &small,
-        database,
-        hot::Sizes {
-            hot: hot_keys,
-            others,
-            keys: count,
-            rounds,
-            round: common.size(None, 1_000_000, 1_000),
-        },
-    ))?;
+    let sizes = hot::Sizes {
+        hot: hot_keys,
+        others,
+        keys: count,
+        rounds,
+        round: common.size(None, 1_000_000, 1_000),
+    };
+    let hot = runtime.block_on(hot::measure(&small, database, sizes))?;
     hot.tell(&mut table);
+    // On PostgreSQL the server does not answer from memory.
+    if options.store == Kind::Sqlite {
+        progress("hot verification over HTTP");
+        let seconds = common.size(None, 2, 1);
+        let hot = hot_http::measure(&runtime, &small, database, sizes, seconds)?;
+        hot.tell(&mut table);
+    }
 
     progress("memory per cached key");
     let memory = memory::measure(&runtime, database, count, cached)?;
@@ -139,7 +145,8 @@ fn main() -> Outcome {
          beside it the bare look-up of the same row by its hash through the same driver, with the same connections and \
          the same concurrency, round by round in turn. The open loop begins a verification every millisecond whatever \
          became of those before; latencies count from when each was meant to begin. Hot: the same keys again and again, \
-         from memory, where they are all there is, and out of all others, many of which are in memory too. Files are in \
+         from memory, where they are all there is, and out of all others, many of which are in memory too: in process on \
+         one thread, and over HTTP with one worker and wrk with 32 connections, the two servers in turn. Files are in \
          the page cache; of the audit log nothing is loaded.",
     )
     .print()
