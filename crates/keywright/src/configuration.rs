@@ -51,7 +51,7 @@ pub(crate) struct Configuration {
     pub(crate) network: Network,
     /// The file for the first service key, if one was named.
     pub(crate) admin_key_file: Option<PathBuf>,
-    /// Threads of the runtime, if said.
+    /// Threads that serve verifications, and of the runtime that does the rest, if said.
     pub(crate) workers: Option<NonZeroUsize>,
     /// How many keys are kept in memory, if said.
     pub(crate) cache_keys: Option<NonZeroUsize>,

@@ -31,6 +31,7 @@ mod state;
 mod telemetry;
 mod validate;
 mod wire;
+mod workers;
 
 pub use app::{RouteEntry, route_table};
 pub use authority::Needs;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
@@ -23,6 +25,7 @@ use tower::ServiceExt;
 use crate::fast_path::{FastPath, Left};
 use crate::rewound::Rewound;
 use crate::source::Peer;
+use crate::workers::{Presence, Station};
 
 /// The most that is read of a request's line and headers; [`crate::exchange`] answers smaller excesses in our words.
 const MAX_HEAD: usize = 64 * 1024;
@@ -48,7 +51,7 @@ pub(crate) struct Limits {
 pub(crate) struct Served {
     pub(crate) router: Router,
     /// The short way to the router, for what is asked most.
-    pub(crate) fast_path: Option<Arc<FastPath>>,
+    pub(crate) fast_path: Option<(Arc<FastPath>, Vec<Station>)>,
 }
 
 /// Serves until `stopping` says so, then lets begun requests finish within the limit.
@@ -69,19 +72,22 @@ pub(crate) async fn serve(
             () = told(&mut stopping) => break,
         };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener) => accepted,
             () = told(&mut stopping) => break,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection =
-                    handle(stream, Peer(peer), served.clone(), limits, stopping.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+        match (accepted, place) {
+            (Ok((stream, peer)), Ok(place)) => {
+                let connection = Connection {
+                    stream,
+                    peer: Peer(peer),
+                    limits,
+                    stopping: stopping.clone(),
+                };
+                begin(connection, &served, place, &mut connections);
             }
-            Err(error) => pause_after(&error).await,
+            (Err(error), _) => pause_after(&error).await,
+            // The places are never closed.
+            (Ok(_), Err(_)) => break,
         }
         while connections.try_join_next().is_some() {}
     }
@@ -96,6 +102,14 @@ pub(crate) async fn serve(
     let cut_off = connections.len();
     connections.shutdown().await;
     cut_off
+}
+
+/// The next connection, which belongs to no runtime yet.
+async fn accept(listener: &TcpListener) -> io::Result<(net::TcpStream, net::SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    // Answers are small and written whole; to wait for more would only add latency.
+    let _ = stream.set_nodelay(true);
+    Ok((stream.into_std()?, peer))
 }
 
 /// Waits until the server is told to stop.
@@ -116,36 +130,106 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-async fn handle(
-    mut stream: TcpStream,
+/// A connection that no runtime knows yet.
+struct Connection {
+    stream: net::TcpStream,
     peer: Peer,
-    served: Served,
     limits: Limits,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Begins to serve a connection: on a station where there is a fast path, else here.
+fn begin(
+    connection: Connection,
+    served: &Served,
+    place: OwnedSemaphorePermit,
+    connections: &mut JoinSet<()>,
 ) {
-    // Answers are small and written whole; to wait for more would only add latency.
-    let _ = stream.set_nodelay(true);
-    let Served { router, fast_path } = served;
-    let mut read = Vec::new();
-    if let Some(fast_path) = fast_path {
-        match fast_path
-            .serve(&mut stream, peer, limits, &mut stopping)
-            .await
-        {
-            Left::Ended => return,
-            Left::Answered => return linger(stream).await,
-            Left::HandedOver(bytes) => read = bytes,
-        }
+    let router = served.router.clone();
+    let Some((fast_path, stations)) = &served.fast_path else {
+        connections.spawn(async move {
+            general_path(connection, Vec::new(), router).await;
+            drop(place);
+        });
+        return;
+    };
+    let station = Station::least_busy(stations);
+    let presence = station.enter();
+    let fast_path = fast_path.clone();
+    let general = Handle::current();
+    let task = async move {
+        on_station(connection, fast_path, presence, router, general).await;
+        drop(place);
+    };
+    connections.spawn_on(task, station.runtime());
+}
+
+/// Answers verifications on this thread. Whatever else is asked goes on at `general`: it may take the processor for
+/// longer than a hundred verifications do.
+async fn on_station(
+    connection: Connection,
+    fast_path: Arc<FastPath>,
+    presence: Presence,
+    router: Router,
+    general: Handle,
+) {
+    let Connection {
+        stream,
+        peer,
+        limits,
+        mut stopping,
+    } = connection;
+    let Ok(mut stream) = TcpStream::from_std(stream) else {
+        return;
+    };
+    let left = fast_path
+        .serve(&mut stream, peer, limits, &mut stopping)
+        .await;
+    let read = match left {
+        Left::Ended => return,
+        Left::Answered => return linger(stream).await,
+        Left::HandedOver(read) => read,
+    };
+    let Ok(stream) = stream.into_std() else {
+        return;
+    };
+    drop(presence);
+    let connection = Connection {
+        stream,
+        peer,
+        limits,
+        stopping,
+    };
+    // A set, so that it ends with this task, which is the one that counts.
+    let mut rest = JoinSet::new();
+    rest.spawn_on(general_path(connection, read, router), &general);
+    rest.join_next().await;
+}
+
+/// Any request, by the HTTP library and the router; `read` was read already.
+async fn general_path(connection: Connection, read: Vec<u8>, router: Router) {
+    let Connection {
+        stream,
+        peer,
+        limits,
+        stopping,
+    } = connection;
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        return;
+    };
+    // A runtime learns only after a moment that a stream takes bytes, and what the HTTP library answers to what is none
+    // it writes at once or never.
+    if stream.writable().await.is_err() {
+        return;
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Rewound::new(read, Box::pin(stream));
-    // Boxed: it is much larger than what a connection of verifications needs.
-    Box::pin(general_path(stream, peer, router, limits, stopping)).await;
+    carry(stream, peer, router, limits, stopping).await;
 }
 
-/// Any request, by the HTTP library and the router.
-async fn general_path(
+/// Carries a stream's requests to the router.
+async fn carry(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     router: Router,

@@ -1,6 +1,7 @@
 //! Starting the server, and stopping it without losing what has begun.
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -17,6 +18,7 @@ use crate::listener::{Limits, Served, serve};
 use crate::retention;
 use crate::settings::Settings;
 use crate::state::{AppState, Surroundings};
+use crate::workers::Workers;
 
 /// How long the last uses may take to be written: a hundred thousand keys in a large database take more than ten seconds.
 const LAST_WRITE: Duration = Duration::from_mins(1);
@@ -26,6 +28,7 @@ pub struct Server {
     state: AppState,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<usize>>,
+    workers: Workers,
     flusher: JoinHandle<()>,
     trimmer: JoinHandle<()>,
     upkeep: JoinHandle<()>,
@@ -42,12 +45,16 @@ pub struct Stopped {
 
 impl Server {
     /// Serves on `api`, and `/metrics` alone on `metrics` where there is one. Requests are taken from now on.
+    ///
+    /// # Errors
+    /// Where the system gives no threads for [`Settings::workers`].
     pub fn start(
         api: TcpListener,
         metrics: Option<TcpListener>,
         surroundings: Surroundings,
         mut settings: Settings,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let workers = Workers::start(settings.workers)?;
         settings.serve_metrics &= metrics.is_none();
         let state = AppState::new(surroundings, &settings);
         let (stop, stopping) = watch::channel(false);
@@ -62,7 +69,7 @@ impl Server {
         let fast_path = FastPath::new(state.clone(), router.clone(), &added);
         let served = Served {
             router,
-            fast_path: Some(Arc::new(fast_path)),
+            fast_path: Some((Arc::new(fast_path), workers.stations())),
         };
         let mut listeners = vec![tokio::spawn(serve(api, served, limits, stopping.clone()))];
         if let Some(metrics) = metrics {
@@ -79,14 +86,15 @@ impl Server {
         let trimmer = retention::keep_for(settings.usage_retention, state.clone());
         let trimmer = tokio::spawn(trimmer);
         let upkeep = tokio::spawn(state.metrics.clone().keep_small());
-        Self {
+        Ok(Self {
             state,
             stop,
             listeners,
+            workers,
             flusher,
             trimmer,
             upkeep,
-        }
+        })
     }
 
     /// Resolves when a part of the server has ended by itself, which none should: a panic, above all. The server
@@ -100,7 +108,7 @@ impl Server {
             let background = [&mut self.flusher, &mut self.trimmer, &mut self.upkeep]
                 .into_iter()
                 .any(|task| task.poll_unpin(context).is_ready());
-            if listener || background {
+            if listener || background || self.workers.poll_failed(context).is_ready() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -129,6 +137,8 @@ impl Server {
         let flush = tokio::time::timeout(LAST_WRITE, flush).await;
         let uses_written = matches!(flush, Ok(Ok(())));
         self.state.store.close().await;
+        // Last, for connections to the database may have been made there.
+        self.workers.end().await;
         Stopped {
             cut_off,
             uses_written,

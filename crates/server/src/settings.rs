@@ -1,5 +1,7 @@
 //! What an operator can set of the server.
 
+use std::num::NonZeroUsize;
+use std::thread;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
@@ -39,6 +41,9 @@ pub struct Settings {
     pub usage_retention: Option<Duration>,
     /// How many connections may be open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// How many threads serve verifications, beside the runtime that the server is started on and that does the rest;
+    /// with none, that runtime does everything.
+    pub workers: usize,
 }
 
 /// How users are recognised: by a shared secret, by an identity provider's public keys, or both.
@@ -81,6 +86,7 @@ impl Default for Settings {
             verifier: VerifierOptions::default(),
             usage_retention: Some(Duration::from_hours(400 * 24)),
             max_connections: 10_000,
+            workers: thread::available_parallelism().map_or(1, NonZeroUsize::get),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How many files are kept for what is neither a client's connection nor the database's: the runtime, logs, listeners,
 /// fetches of public keys, and changes of the database's log.
 const RESERVED_FILES: u64 = 128;
+/// How many files a thread that serves verifications holds open for itself.
+const WORKER_FILES: u64 = 4;
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -111,20 +114,22 @@ fn warn_of_what_lets_others_in(configuration: &Configuration) {
 }
 
 /// How many connections each listener may have at once, with `open_files` for the process: so many that what is left
-/// for the database, for files and for fetches is never taken.
-fn connections_within(open_files: u64, database: u64, listeners: u64, wanted: usize) -> usize {
-    let left = open_files.saturating_sub(database.saturating_add(RESERVED_FILES));
+/// for what is `ours` (the database's files, the threads') and for fetches is never taken.
+fn connections_within(open_files: u64, ours: u64, listeners: u64, wanted: usize) -> usize {
+    let left = open_files.saturating_sub(ours.saturating_add(RESERVED_FILES));
     let each = (left / listeners).max(1);
     usize::try_from(each).map_or(wanted, |each| each.min(wanted))
 }
 
 /// How many connections clients may have, as [`connections_within`] the limit of this process.
-fn max_connections(configuration: &Configuration) -> usize {
+fn max_connections(configuration: &Configuration, workers: usize) -> usize {
     let open_files = raise_open_files();
-    let database = database::open_files(&configuration.storage);
+    let workers = u64::try_from(workers).unwrap_or(u64::MAX);
+    let ours = database::open_files(&configuration.storage)
+        .saturating_add(workers.saturating_mul(WORKER_FILES));
     let listeners = 1 + u64::from(configuration.network.metrics_listen.is_some());
     let wanted = Settings::default().max_connections;
-    let connections = connections_within(open_files, database, listeners, wanted);
+    let connections = connections_within(open_files, ours, listeners, wanted);
     if connections < wanted {
         tracing::warn!(
             open_files,
@@ -242,7 +247,8 @@ async fn start(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    let server = Server::start(listener, metrics, surroundings, settings);
+    let server = Server::start(listener, metrics, surroundings, settings)
+        .map_err(|error| Failure::refused(format!("the server could not be started: {error}")))?;
     // Nobody need be listening to standard output for the server to be of use.
     if let Err(error) = output::line(&format!("listening on http://{address}")) {
         tracing::warn!(%error, "standard output cannot be written");
@@ -251,6 +257,10 @@ async fn start(
 }
 
 fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
+    let defaults = Settings::default();
+    let workers = configuration
+        .workers
+        .map_or(defaults.workers, NonZeroUsize::get);
     let origin = |origin: &String| {
         HeaderValue::from_str(origin)
             .map_err(|_| Failure::usage(format!("cors-origin: {origin} is no origin")))
@@ -272,9 +282,10 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             .collect::<Result<_, _>>()?,
         usage_retention: configuration.usage_retention,
         use_flush_interval: configuration.usage_interval,
-        max_connections: max_connections(configuration),
+        max_connections: max_connections(configuration, workers),
+        workers,
         verifier: verifier(configuration),
-        ..Settings::default()
+        ..defaults
     })
 }
 

@@ -171,7 +171,7 @@ pub(crate) struct ProcessOptions {
     /// admin-key in the data folder]
     #[arg(long, env = "KEYWRIGHT_ADMIN_KEY_FILE", value_name = "FILE")]
     pub(crate) admin_key_file: Option<PathBuf>,
-    /// Threads of the runtime [default: one for each processor]
+    /// Threads that verify, and as many for the rest [default: one for each processor]
     #[arg(long, env = "KEYWRIGHT_WORKERS", value_name = "NUMBER")]
     pub(crate) workers: Option<NonZeroUsize>,
     /// How many keys are kept in memory at most, at some 256 bytes each [default: 1000000]

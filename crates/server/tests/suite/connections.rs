@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::poll;
+use keywright_server::Settings;
 use serde_json::json;
 
 use crate::support::{Connection, Kind, World, eventually, on_both_stores};
@@ -46,8 +47,17 @@ async fn known_verification(world: &World) -> String {
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
 
+/// A server on this test's own thread: it goes on only while the test waits.
+async fn on_this_thread(store: Kind, change: impl FnOnce(&mut Settings)) -> World {
+    World::with(store, |settings| {
+        settings.workers = 0;
+        change(settings);
+    })
+    .await
+}
+
 async fn who_asks_without_a_pause_takes_turns_with_others(store: Kind) {
-    let world = World::on(store).await;
+    let world = on_this_thread(store, |_| ()).await;
     let request = known_verification(&world).await;
     let mut connection = world.connect().await;
     let count = 1000;
@@ -75,7 +85,7 @@ async fn a_stop_ends_what_asks_without_a_pause(store: Kind) {
 }
 
 async fn a_stop_reaches_who_has_used_up_a_turn(store: Kind) {
-    let mut world = World::with(store, |settings| {
+    let mut world = on_this_thread(store, |settings| {
         settings.stop_timeout = Duration::from_secs(2);
     })
     .await;

@@ -87,7 +87,7 @@ impl World {
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
-        let server = Server::start(api, metrics, surroundings, settings);
+        let server = Server::start(api, metrics, surroundings, settings).unwrap();
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
@@ -202,7 +202,7 @@ impl World {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
         };
-        self.server = Some(Server::start(api, None, surroundings, usual_settings()));
+        self.server = Some(Server::start(api, None, surroundings, usual_settings()).unwrap());
     }
 
     /// The database, opened again after [`Self::stop`].
@@ -221,6 +221,7 @@ fn usual_settings() -> Settings {
         },
         // Not within a test that does not ask for it: what is read must not depend on when.
         use_flush_interval: Duration::from_hours(1),
+        workers: 1,
         ..Settings::default()
     }
 }
