@@ -26,6 +26,15 @@ impl Clock for SystemClock {
         clippy::disallowed_methods,
         reason = "a benchmark runs by the real clock"
     )]
+    fn coarse_now(&self) -> Timestamp {
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        Timestamp::from_micros(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark runs by the real clock"
+    )]
     fn uptime(&self) -> Duration {
         let now = rustix::time::clock_gettime(ClockId::Boottime);
         // Neither is ever negative for this clock.

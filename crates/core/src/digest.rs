@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::optimization_barrier;
 
 /// SHA-256 of a key's whole text (FIPS 180-4). Compared in constant time; never shown.
 #[derive(Clone, Copy)]
@@ -18,10 +18,13 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// The digest of `text`, which may be anything that somebody presented as a key.
     pub fn of(text: &str) -> Self {
-        match single_block(text.as_bytes()) {
-            Some(block) => Self(compressed(&block)),
-            None => Self(Sha256::digest(text.as_bytes()).into()),
+        let message = text.as_bytes();
+        if message.len() > Block::MESSAGE {
+            return Self(Sha256::digest(message).into());
         }
+        let mut block = Block::empty();
+        block.hold(message);
+        Self(compressed(&block.0))
     }
 
     /// Takes a digest back from a database.
@@ -38,18 +41,33 @@ impl Digest {
 /// The bytes of one block.
 const BLOCK: usize = 64;
 
-/// A message that fits into one block with its padding (FIPS 180-4 §5.1.1), as every key of a prefix of up to six
-/// characters does: no hasher need be made, filled and finished for it.
-fn single_block(message: &[u8]) -> Option<Zeroizing<[u8; BLOCK]>> {
-    // One byte marks the end, and eight hold the length.
-    if message.len() > BLOCK - 9 {
-        return None;
+/// A message that fits into one block with its padding, as every key of a prefix of up to six characters does: no
+/// hasher need be made, filled and finished for it. Wiped when it is done with.
+struct Block([u8; BLOCK]);
+
+impl Block {
+    /// The longest such message: one byte marks its end, and eight hold its length.
+    const MESSAGE: usize = BLOCK - 9;
+
+    const fn empty() -> Self {
+        Self([0; BLOCK])
     }
-    let mut block = Zeroizing::new([0; BLOCK]);
-    block[..message.len()].copy_from_slice(message);
-    block[message.len()] = 0x80;
-    block[BLOCK - 8..].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
-    Some(block)
+
+    /// Pads `message` (FIPS 180-4 §5.1.1) in place: a block that was moved would leave a copy behind.
+    fn hold(&mut self, message: &[u8]) {
+        let Self(block) = self;
+        block[..message.len()].copy_from_slice(message);
+        block[message.len()] = 0x80;
+        block[BLOCK - 8..].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.0 = [0; BLOCK];
+        // Nobody reads the zeros, and they are to be written all the same.
+        optimization_barrier(&self.0);
+    }
 }
 
 /// SHA-256 of a message that is one padded block.

@@ -14,6 +14,7 @@ mod loads;
 mod memory;
 mod owner;
 mod record;
+mod table;
 pub mod usage;
 pub mod verifier;
 

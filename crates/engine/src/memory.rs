@@ -2,54 +2,36 @@
 //!
 //! Reading takes no lock that others hold for long and never waits for the gate. Filling and dropping meet under it.
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use keywright_core::digest::Digest;
 use keywright_store::{ChangeObserver, KeyFacts, KeyspaceFacts, Loaded, LoggedChange, Scope};
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::history::History;
 use crate::keyspaces::{KeyspaceNumbers, Keyspaces};
 use crate::lease::Lease;
 use crate::loads::Loads;
 use crate::owner::Owners;
-use crate::record::CachedKey;
-
-/// What one key is reckoned to take, in bytes: some forty characters of name and owner's id, no metadata, and everything
-/// around.
-/// One that takes more counts as more.
-pub(crate) const KEY_BYTES: u64 = 256;
-
-/// What a key takes besides its texts, in bytes.
-const OVERHEAD: u64 = 208;
+use crate::record::{CachedKey, KEY_BYTES};
+use crate::table::{Entry, Heat, Reading, Table};
 
 /// How many unknown keys are remembered for each known one, as a fraction.
 const ABSENT_SHARE: usize = 16;
 /// The bounds of that.
 const ABSENT: std::ops::RangeInclusive<usize> = 64..=65_536;
 
-/// How much of the room is for what was asked for more than once. The rest takes what is new, so that many keys that
-/// are asked for once do not push the others out.
-const HOT_SHARE: f64 = 0.95;
-
-/// How many keys that were dropped for want of room are remembered as having been there, as a part of all. They cost
-/// memory as well.
-const GHOST_SHARE: f64 = 0.1;
-
 /// Keys and keyspaces in memory.
 pub(crate) struct Memory {
     pub(crate) lease: Lease,
     pub(crate) numbers: KeyspaceNumbers,
-    records: Cache<Slot, CachedKey, ByBytes, BySlot, CountEvictions>,
+    records: Table<CachedKey>,
     /// Texts with right tags that are no keys.
-    absent: Cache<Slot, (), quick_cache::UnitWeighter, BySlot>,
+    absent: Table<Unknown>,
     keyspaces: ArcSwapOption<Keyspaces>,
     gate: Mutex<Gate>,
-    evictions: Arc<AtomicU64>,
+    evictions: AtomicU64,
 }
 
 /// What is touched only by whoever fills or drops.
@@ -82,48 +64,31 @@ impl Memory {
     pub(crate) fn new(keys: usize, lease: Lease, numbers: KeyspaceNumbers) -> Self {
         let keys = keys.max(1);
         let absent = (keys / ABSENT_SHARE).clamp(*ABSENT.start(), *ABSENT.end());
-        let by_slot = BySlot::default();
-        let evictions = Arc::new(AtomicU64::new(0));
-        let options = OptionsBuilder::new()
-            .estimated_items_capacity(keys)
-            .weight_capacity(KEY_BYTES * keys as u64)
-            .hot_allocation(HOT_SHARE)
-            .ghost_allocation(GHOST_SHARE)
-            .build()
-            // infallible: both capacities are given
-            .expect("the options are complete");
         Self {
             lease,
             numbers,
-            records: Cache::with_options(
-                options,
-                ByBytes,
-                by_slot.clone(),
-                CountEvictions(evictions.clone()),
-            ),
-            absent: Cache::with(
-                absent,
-                absent as u64,
-                quick_cache::UnitWeighter,
-                by_slot,
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            records: Table::new(keys, KEY_BYTES * keys as u64),
+            absent: Table::new(absent, absent as u64),
             keyspaces: ArcSwapOption::empty(),
             gate: Mutex::default(),
-            evictions,
+            evictions: AtomicU64::new(0),
         }
+    }
+
+    /// Where the key of this digest is, if it is known. Nothing that fills or drops may be done while this is held.
+    pub(crate) fn read(&self, digest: &Digest) -> Reading<'_, CachedKey> {
+        self.records.read(digest)
     }
 
     /// The key of this digest, if it is known.
     pub(crate) fn recall(&self, digest: &Digest) -> Option<CachedKey> {
-        self.records
-            .get(digest.as_bytes())
-            .filter(|key| !key.is_gone())
+        let reading = self.read(digest);
+        reading.entry(digest).filter(|key| !key.is_gone()).cloned()
     }
 
     /// Whether it is known that there is no key of this digest.
     pub(crate) fn knows_absent(&self, digest: &Digest) -> bool {
-        self.absent.get(digest.as_bytes()).is_some()
+        self.absent.read(digest).entry(digest).is_some()
     }
 
     /// All keyspaces, if they are known.
@@ -148,12 +113,16 @@ impl Memory {
         // I3: within the gate, so that whoever comes later finds either the record or, after a change, nothing.
         gate.loads.end(digest);
         let Some(found) = found else {
-            self.absent.insert(*digest.as_bytes(), ());
+            self.absent.insert(Unknown {
+                digest: *digest,
+                heat: Heat::default(),
+            });
             return Ok(None);
         };
         let owner = gate.owners.intern(&found.user_id);
-        let key = CachedKey::new(found, owner, self.numbers.of(&found.keyspace));
-        self.records.insert(*digest.as_bytes(), key.clone());
+        let key = CachedKey::new(digest, found, owner, self.numbers.of(&found.keyspace));
+        let evicted = self.records.insert(key.clone());
+        self.evictions.fetch_add(evicted, Ordering::Relaxed);
         Ok(Some(key))
     }
 
@@ -185,8 +154,8 @@ impl Memory {
     fn apply(&self, gate: &mut Gate, change: &LoggedChange) {
         match &change.scope {
             Scope::Key(digest) => {
-                self.records.remove(digest.as_bytes());
-                self.absent.remove(digest.as_bytes());
+                self.records.remove(digest);
+                self.absent.remove(digest);
             }
             Scope::User(id) => gate.owners.delete(id),
             Scope::Keyspace(_) => self.keyspaces.store(None),
@@ -200,10 +169,11 @@ impl Memory {
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {
+        let (keys, bytes) = self.records.fill();
         Occupancy {
-            keys: self.records.len(),
-            bytes: self.records.weight(),
-            absent: self.absent.len(),
+            keys,
+            bytes,
+            absent: self.absent.fill().0,
             evictions: self.evictions.load(Ordering::Relaxed),
         }
     }
@@ -218,72 +188,24 @@ impl ChangeObserver for Memory {
     }
 }
 
-/// A digest as a place in a table. Whoever compares two of them this way learns nothing they could use: the digests
-/// they choose are those of texts they made up.
-type Slot = [u8; 32];
-
-#[derive(Clone)]
-struct ByBytes;
-
-impl Weighter<Slot, CachedKey> for ByBytes {
-    fn weight(&self, _: &Slot, key: &CachedKey) -> u64 {
-        KEY_BYTES.max(OVERHEAD + key.text_len() as u64)
-    }
+/// A text with a right tag that is no key.
+struct Unknown {
+    digest: Digest,
+    heat: Heat,
 }
 
-#[derive(Clone)]
-struct CountEvictions(Arc<AtomicU64>);
-
-impl Lifecycle<Slot, CachedKey> for CountEvictions {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), _: Slot, _: CachedKey) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Takes eight bytes of a digest for its hash: they are as good as random. The seed keeps somebody who looks for texts
-/// whose digests begin alike from knowing which ones fall together.
-#[derive(Clone)]
-struct BySlot {
-    seed: u64,
-}
-
-impl Default for BySlot {
-    fn default() -> Self {
-        Self {
-            seed: std::hash::RandomState::new().hash_one(0),
-        }
-    }
-}
-
-impl BuildHasher for BySlot {
-    type Hasher = SlotHasher;
-
-    fn build_hasher(&self) -> SlotHasher {
-        SlotHasher(self.seed)
-    }
-}
-
-struct SlotHasher(u64);
-
-impl Hasher for SlotHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        // The length comes first, as a number, and is the same for all.
-        if let Some(first) = bytes.first_chunk() {
-            let mixed = u128::from(self.0 ^ u64::from_le_bytes(*first))
-                * u128::from(0x9e37_79b9_7f4a_7c15_u64);
-            // Both halves, so that every bit of the digest's counts in every bit of the hash.
-            let (high, low) = (mixed >> 64, mixed & u128::from(u64::MAX));
-            // infallible: both halves have 64 bits
-            self.0 = u64::try_from(high ^ low).expect("64 bits");
-        }
+impl Entry for Unknown {
+    fn digest(&self) -> &Digest {
+        &self.digest
     }
 
-    fn write_usize(&mut self, _: usize) {}
+    /// There is room for so many, whatever each takes.
+    fn bytes(&self) -> u64 {
+        1
+    }
 
-    fn finish(&self) -> u64 {
-        self.0
+    fn heat(&self) -> &Heat {
+        &self.heat
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use keywright_core::decision::{Code, Facts};
+use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyId;
 use keywright_core::lifecycle::Status;
 use keywright_core::permission::Grants;
@@ -13,6 +14,7 @@ use triomphe::ThinArc;
 
 use crate::keyspaces::KeyspaceNumber;
 use crate::owner::Owner;
+use crate::table::{Entry, Heat};
 
 /// The time that stands for no expiry. It is none: a timestamp ends with the year 9999.
 const NEVER: i64 = i64::MAX;
@@ -20,12 +22,20 @@ const NEVER: i64 = i64::MAX;
 /// The object that most keys have for metadata; it takes no memory.
 const NO_METADATA: &str = "{}";
 
+/// What one key is reckoned to take, in bytes: some forty characters of name and owner's id, no metadata, and everything
+/// around. One that takes more counts as more.
+pub(crate) const KEY_BYTES: u64 = 256;
+
+/// What a key takes besides its texts, in bytes.
+const OVERHEAD: u64 = 208;
+
 /// A key in memory. What it says of the key never changes: a changed key is another record. Cheap to clone.
 #[derive(Clone)]
 pub struct CachedKey(ThinArc<Head, u8>);
 
 /// What has a fixed size. The name, and metadata after it, stand behind it in the same allocation.
 struct Head {
+    digest: Digest,
     id: KeyId,
     owner: Owner,
     grants: Grants,
@@ -35,6 +45,7 @@ struct Head {
     keyspace: KeyspaceNumber,
     name_len: u16,
     status: Status,
+    heat: Heat,
 }
 
 /// How many kinds of use one record tells apart. An active key can be found good, lacking and expired; a key that is
@@ -42,13 +53,19 @@ struct Head {
 const USE_KINDS: usize = 3;
 
 impl CachedKey {
-    pub(crate) fn new(facts: &KeyFacts, owner: Owner, keyspace: KeyspaceNumber) -> Self {
+    pub(crate) fn new(
+        digest: &Digest,
+        facts: &KeyFacts,
+        owner: Owner,
+        keyspace: KeyspaceNumber,
+    ) -> Self {
         let name = facts.name.as_str();
         let metadata = match facts.metadata.as_json() {
             NO_METADATA => "",
             metadata => metadata,
         };
         let head = Head {
+            digest: *digest,
             id: facts.id,
             owner,
             grants: facts.facts.grants,
@@ -59,6 +76,7 @@ impl CachedKey {
             // infallible: 100 characters at most (CONTRACT §4.1)
             name_len: u16::try_from(name.len()).expect("a key's name is short"),
             status: facts.facts.status,
+            heat: Heat::default(),
         };
         let texts = [name, metadata].concat();
         Self(ThinArc::from_header_and_slice(head, texts.as_bytes()))
@@ -127,7 +145,7 @@ impl CachedKey {
     }
 
     /// Bytes of name, metadata and its owner's id, which may be in memory for this key alone.
-    pub(crate) fn text_len(&self) -> usize {
+    fn text_len(&self) -> usize {
         self.0.slice.len() + self.head().owner.len()
     }
 
@@ -140,14 +158,19 @@ impl CachedKey {
             Code::Expired => 1,
             Code::InsufficientPermissions => 2,
             // NOT_FOUND is not counted here: the key was not found.
-            Code::NotFound | Code::Revoked | Code::Suspended => 0,
-            Code::Valid => {
-                head.last_used.store(now.as_micros(), Ordering::Relaxed);
-                0
-            }
+            Code::NotFound | Code::Revoked | Code::Suspended | Code::Valid => 0,
         };
+        self.stamp_use(code, now);
         // Release, so that who takes the count sees the time as well.
         head.uses[kind].fetch_add(1, Ordering::Release) == 0
+    }
+
+    /// Notes when it was good last. Earlier than what is known already changes nothing.
+    pub(crate) fn stamp_use(&self, code: Code, now: Timestamp) {
+        let last_used = &self.head().last_used;
+        if code == Code::Valid && last_used.load(Ordering::Relaxed) < now.as_micros() {
+            last_used.store(now.as_micros(), Ordering::Relaxed);
+        }
     }
 
     /// Takes what was counted: how often uses ended with which code.
@@ -169,6 +192,20 @@ impl CachedKey {
     pub(crate) fn last_used(&self) -> Option<Timestamp> {
         let at = self.head().last_used.load(Ordering::Relaxed);
         (at != 0).then_some(Timestamp::from_micros(at))
+    }
+}
+
+impl Entry for CachedKey {
+    fn digest(&self) -> &Digest {
+        &self.head().digest
+    }
+
+    fn bytes(&self) -> u64 {
+        KEY_BYTES.max(OVERHEAD + self.text_len() as u64)
+    }
+
+    fn heat(&self) -> &Heat {
+        &self.head().heat
     }
 }
 
@@ -204,7 +241,12 @@ mod tests {
             },
         };
         let number = KeyspaceNumbers::default().of(&keyspace);
-        let key = CachedKey::new(&facts, Owner::alone(&user_id), number);
+        let key = CachedKey::new(
+            &Digest::of("a text"),
+            &facts,
+            Owner::alone(&user_id),
+            number,
+        );
         assert_eq!(key.text_len(), "a key".len() + 2 * UserId::MAX_CHARS);
     }
 }

@@ -165,7 +165,8 @@ impl Verifier {
         if inner.options.note_uses {
             let key = inner.unshared(record);
             inner.uses.expect_a_miss();
-            inner.uses.note(&key, Code::Valid, inner.clock.now());
+            let clock = &*inner.clock;
+            inner.uses.note(&key, Code::Valid, clock.now(), clock);
         }
     }
 
@@ -208,7 +209,9 @@ impl Inner {
             return Err(then);
         };
         let digest = Digest::of(text);
-        let Some(key) = self.memory.recall(&digest) else {
+        let reading = self.memory.read(&digest);
+        let Some(key) = reading.entry(&digest).filter(|key| !key.is_gone()) else {
+            drop(reading);
             let absent_from = match keyspaces.judge(text) {
                 Judgement::MadeUp(keyspace) => {
                     self.figures.refused.increment(1);
@@ -233,7 +236,7 @@ impl Inner {
         if !keyspace.catalogue.holds(key.grants()) || !deadline.is_ahead(&*self.clock) {
             return Err(then);
         }
-        let answer = self.found(&key, keyspace, question, then);
+        let answer = self.found(key, keyspace, question, then);
         if let Some(sample) = &sample {
             self.figures.decided(sample, &*self.clock);
         }
@@ -251,13 +254,17 @@ impl Inner {
     where
         S: AsRef<str>,
     {
-        let now = self.clock.now();
+        // Only for a key that expires does the moment count.
+        let now = match key.expires_at() {
+            Some(_) => self.clock.now(),
+            None => self.clock.coarse_now(),
+        };
         let code = decide(key.facts(), keyspace, question, now);
         if code == Code::NotFound {
             return self.not_found(Some(key.keyspace()), then);
         }
         if self.options.note_uses {
-            self.uses.note(key, code, now);
+            self.uses.note(key, code, now, &*self.clock);
         }
         let found = Some(Found { key, keyspace });
         then(Decision { code, found })
@@ -363,7 +370,12 @@ impl Inner {
     fn unshared(&self, record: &KeyRecord) -> CachedKey {
         let keyspace = self.memory.numbers.of(&record.keyspace.name);
         let owner = Owner::alone(&record.key.user_id);
-        CachedKey::new(&KeyFacts::from(&record.key), owner, keyspace)
+        CachedKey::new(
+            &record.digest,
+            &KeyFacts::from(&record.key),
+            owner,
+            keyspace,
+        )
     }
 
     /// Sees to it that all keyspaces are known.

@@ -32,6 +32,15 @@ impl Clock for SystemClock {
 
     #[expect(
         clippy::disallowed_methods,
+        reason = "the one place that reads the coarse wall clock"
+    )]
+    fn coarse_now(&self) -> Timestamp {
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        Timestamp::from_micros(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
         reason = "the one place that reads the boot-time clock"
     )]
     fn uptime(&self) -> Duration {
@@ -92,6 +101,13 @@ mod tests {
     fn uptime_never_goes_back() {
         let earlier = SystemClock.uptime();
         assert!(SystemClock.uptime() >= earlier);
+    }
+
+    #[test]
+    fn the_coarse_clock_is_behind_the_wall_clock_by_little() {
+        let coarse = SystemClock.coarse_now().as_micros();
+        let behind = SystemClock.now().as_micros() - coarse;
+        assert!((0..1_000_000).contains(&behind), "{behind}");
     }
 
     #[test]
