@@ -51,10 +51,10 @@ impl KeyspaceNumbers {
         number
     }
 
-    /// The keyspace of this number.
-    pub(crate) fn name(&self, number: KeyspaceNumber) -> KeyspaceName {
+    /// The names, each at its number's index.
+    pub(crate) fn names(&self) -> Vec<KeyspaceName> {
         let given = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        given.names[number.index()].clone()
+        given.names.clone()
     }
 }
 

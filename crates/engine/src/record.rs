@@ -102,6 +102,10 @@ impl CachedKey {
         self.head().owner.id()
     }
 
+    pub(crate) fn owner(&self) -> Owner {
+        self.head().owner.clone()
+    }
+
     /// What its owner calls it.
     pub fn name(&self) -> &str {
         self.texts().0

@@ -7,6 +7,7 @@
 mod minutes;
 mod pending;
 
+use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -127,6 +128,7 @@ impl UseLog {
         let mut taken = self.taken();
         let Taken { pending, minutes } = &mut *taken;
         let mut uses = 0;
+        let mut decisions = Decisions::default();
         // No more than are there now: whoever goes on noting must not keep this going.
         for _ in 0..inner.used.len() {
             let Some((key, at)) = inner.used.pop() else {
@@ -135,10 +137,9 @@ impl UseLog {
             for (code, count) in key.take_uses() {
                 let count = u64::from(count);
                 uses += count;
-                let keyspace = inner.numbers.name(key.keyspace());
-                decided(code, keyspace.as_str(), count);
+                *decisions.entry((code, Some(key.keyspace()))).or_default() += count;
                 minutes.count(at, code, count);
-                if !pending.count_key(&key, keyspace, at, code, count) {
+                if !pending.count_key(&key, at, code, count) {
                     inner.dropped.increment(count);
                 }
             }
@@ -153,15 +154,14 @@ impl UseLog {
             let count = count.swap(0, Ordering::Relaxed);
             if count > 0 {
                 let number = KeyspaceNumber::at(place).filter(|_| place < MAX_KEYSPACES);
-                let keyspace = number.map(|number| inner.numbers.name(number));
-                let name = keyspace.as_ref().map_or("", |name| name.as_str());
-                decided(Code::NotFound, name, count);
+                decisions.insert((Code::NotFound, number), count);
                 minutes.count(now, Code::NotFound, count);
-                if !pending.count_not_found(keyspace, now, count) {
+                if !pending.count_not_found(number, now, count) {
                     inner.dropped.increment(count);
                 }
             }
         }
+        inner.show(&decisions);
         #[expect(
             clippy::cast_precision_loss,
             reason = "a gauge is a double, and these are bounded"
@@ -198,7 +198,12 @@ impl UseLog {
             if batch.is_empty() {
                 return Ok(());
             }
-            if let Err(error) = self.0.store.record_use(batch.to_uses()).await {
+            if let Err(error) = self
+                .0
+                .store
+                .record_use(batch.to_uses(&self.0.numbers))
+                .await
+            {
                 let lost = self.taken().pending.put_back(batch);
                 self.0.dropped.increment(lost);
                 return Err(error);
@@ -241,8 +246,18 @@ impl UseLog {
     }
 }
 
-/// The name of a keyspace goes into a label only where there is one: what strangers send makes no series.
-fn decided(code: Code, keyspace: &str, count: u64) {
-    counter!("keywright_decisions_total", "code" => code.as_str(), "keyspace" => keyspace.to_owned())
-        .increment(count);
+/// How often which code was answered, by keyspace.
+type Decisions = HashMap<(Code, Option<KeyspaceNumber>), u64>;
+
+impl Inner {
+    /// Shows them in the metrics. The name of a keyspace goes into a label only where there is one: what strangers send
+    /// makes no series.
+    fn show(&self, decisions: &Decisions) {
+        let names = self.numbers.names();
+        for (&(code, number), &count) in decisions {
+            let keyspace = number.map_or("", |number| names[number.index()].as_str());
+            counter!("keywright_decisions_total", "code" => code.as_str(), "keyspace" => keyspace.to_owned())
+                .increment(count);
+        }
+    }
 }

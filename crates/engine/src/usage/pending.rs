@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use keywright_core::decision::Code;
-use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{UseCount, Uses};
 
+use crate::keyspaces::{KeyspaceNumber, KeyspaceNumbers};
+use crate::owner::Owner;
 use crate::record::CachedKey;
 
 const HOUR: i64 = 3_600_000_000;
@@ -42,8 +44,8 @@ fn add(counts: &mut Counts, hour: Timestamp, code: Code, count: u64) -> bool {
 
 /// What waits of one key.
 struct OfKey {
-    keyspace: KeyspaceName,
-    user: UserId,
+    keyspace: KeyspaceNumber,
+    owner: Owner,
     last_used: Option<Timestamp>,
     counts: Counts,
 }
@@ -52,7 +54,7 @@ struct OfKey {
 #[derive(Default)]
 pub(super) struct Pending {
     keys: HashMap<KeyId, OfKey>,
-    not_found: HashMap<Option<KeyspaceName>, Counts>,
+    not_found: HashMap<Option<KeyspaceNumber>, Counts>,
 }
 
 impl Pending {
@@ -60,7 +62,6 @@ impl Pending {
     pub(super) fn count_key(
         &mut self,
         key: &CachedKey,
-        keyspace: KeyspaceName,
         at: Timestamp,
         code: Code,
         count: u64,
@@ -69,8 +70,8 @@ impl Pending {
             return false;
         }
         let waiting = self.keys.entry(key.id()).or_insert_with(|| OfKey {
-            keyspace,
-            user: UserId::from_stored(key.user_id()),
+            keyspace: key.keyspace(),
+            owner: key.owner(),
             last_used: None,
             counts: Vec::new(),
         });
@@ -81,7 +82,7 @@ impl Pending {
     /// Counts texts that were no keys; `false` where there was no room.
     pub(super) fn count_not_found(
         &mut self,
-        keyspace: Option<KeyspaceName>,
+        keyspace: Option<KeyspaceNumber>,
         at: Timestamp,
         count: u64,
     ) -> bool {
@@ -120,13 +121,13 @@ impl Pending {
             }
             let OfKey {
                 keyspace,
-                user,
+                owner,
                 last_used,
                 counts,
             } = of_key;
             let waiting = self.keys.entry(id).or_insert(OfKey {
                 keyspace,
-                user,
+                owner,
                 last_used: None,
                 counts: Vec::new(),
             });
@@ -140,14 +141,16 @@ impl Pending {
     }
 
     /// As the store takes it.
-    pub(super) fn to_uses(&self) -> Uses {
+    pub(super) fn to_uses(&self, numbers: &KeyspaceNumbers) -> Uses {
+        let names = numbers.names();
+        let name = |number: KeyspaceNumber| names[number.index()].clone();
         let mut uses = Uses::default();
         for (&id, of_key) in &self.keys {
             uses.last_used.extend(of_key.last_used.map(|at| (id, at)));
             let counts = of_key.counts.iter().map(|&(hour, code, count)| UseCount {
                 hour,
-                keyspace: Some(of_key.keyspace.clone()),
-                key: Some((id, of_key.user.clone())),
+                keyspace: Some(name(of_key.keyspace)),
+                key: Some((id, UserId::from_stored(of_key.owner.id()))),
                 code,
                 count,
             });
@@ -156,7 +159,7 @@ impl Pending {
         for (keyspace, counts) in &self.not_found {
             let counts = counts.iter().map(|&(hour, code, count)| UseCount {
                 hour,
-                keyspace: keyspace.clone(),
+                keyspace: keyspace.map(name),
                 key: None,
                 code,
                 count,
