@@ -8,6 +8,7 @@ mod catalogue_text;
 mod code_number;
 mod error;
 mod failure;
+mod line;
 pub mod postgres;
 mod query;
 pub mod sqlite;

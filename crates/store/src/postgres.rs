@@ -23,6 +23,7 @@ use self::insertion::{insert_created, insert_entry};
 use self::statements::{Built, Carried, Change, CreateKey, LogStamp, carry_out};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::failure::{Failure, timed_out};
+use crate::line::Line;
 use crate::{
     CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
 };
@@ -129,6 +130,8 @@ impl Default for Options {
 /// A PostgreSQL database, shared with other nodes.
 pub struct PostgresStore {
     primary: Arc<Primary>,
+    /// Who waits for a key to be read.
+    line: Line,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// How long one reading may take.
@@ -185,6 +188,7 @@ impl PostgresStore {
                 wait: options.patience,
                 patience: 2 * patience,
             }),
+            line: Line::default(),
             clock,
             entropy,
             patience,
@@ -204,14 +208,6 @@ impl PostgresStore {
         let versions = statements::applied_and_known(&mut connection).await;
         let _ = connection.close().await;
         versions
-    }
-
-    async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
-        self.primary
-            .pool
-            .acquire()
-            .await
-            .map_err(|error| meaning(error.into()))
     }
 
     /// A connection for a list, with a share that is held as long as it is.
@@ -244,7 +240,6 @@ impl PostgresStore {
         self.primary.clone().create(creation).await
     }
 
-    #[cfg(test)]
     fn pool(&self) -> &PgPool {
         &self.primary.pool
     }

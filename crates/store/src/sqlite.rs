@@ -29,6 +29,7 @@ use self::statements::{Built, Change, CreateKey, LogStamp};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
 use crate::failure::Failure;
+use crate::line::Line;
 use crate::{
     CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
 };
@@ -131,6 +132,8 @@ impl Options {
 /// An embedded database, opened by this process and no other.
 pub struct SqliteStore {
     readers: SqlitePool,
+    /// Who waits for a key to be read.
+    line: Line,
     /// What reads lists. It may be slow, and keeps nobody waiting who looks up one key.
     listers: SqlitePool,
     writer: Writer,
@@ -199,6 +202,7 @@ impl SqliteStore {
         let (writer, writing) = Writer::start(task, options.patience);
         Ok(Self {
             readers,
+            line: Line::default(),
             listers,
             writer,
             writing: Mutex::new(Some(writing)),
@@ -258,11 +262,9 @@ impl SqliteStore {
         file::written(path)
     }
 
-    async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
-        self.readers
-            .acquire()
-            .await
-            .map_err(|error| meaning(error.into()))
+    /// The connections that look things up.
+    fn pool(&self) -> &SqlitePool {
+        &self.readers
     }
 
     /// A connection for a list. What it does stops when nobody holds the first of the two any more: SQLite would

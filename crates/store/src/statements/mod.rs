@@ -76,7 +76,8 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
-use sqlx::{Executor, SqlSafeStr};
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, Pool, SqlSafeStr};
 
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
@@ -129,6 +130,7 @@ fn every_statement() -> impl Iterator<Item = &'static str> {
     .flatten()
     .copied()
     .chain(insertion::all())
+    .chain(load::of_keys())
 }
 
 /// Waits for `work`, and notes how long it took.
@@ -158,7 +160,17 @@ fn one_more(limit: u32) -> i64 {
     i64::from(limit) + 1
 }
 
+/// A connection of these, to ask one thing.
+async fn acquire(connections: &Pool<Db>) -> Result<PoolConnection<Db>, StoreError> {
+    let acquired = connections.acquire().await;
+    acquired.map_err(|error| meaning(error.into()))
+}
+
 impl ThisStore {
+    pub(super) async fn read(&self) -> Result<PoolConnection<Db>, StoreError> {
+        acquire(self.pool()).await
+    }
+
     /// Has the database prepare every statement of fixed text, and answers how many there are. A schema that
     /// somebody altered is noticed here before it is noticed by a user.
     ///
@@ -270,7 +282,16 @@ impl Store for ThisStore {
     }
 
     async fn load_key(&self, digest: &Digest) -> Result<Loaded<Option<KeyFacts>>, StoreError> {
-        read!(self, "load_key", |connection| load::key(connection, digest))
+        let (answered, turn) = self.line.join(digest);
+        if let Some(turn) = turn {
+            // A task of its own: whoever began it may go away while others wait.
+            tokio::spawn(load::Reader::of(self).read_for(turn));
+        }
+        answered.await.unwrap_or_else(|_| {
+            Err(StoreError::Internal(
+                "a reading of keys was broken off".to_owned(),
+            ))
+        })
     }
 
     async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError> {

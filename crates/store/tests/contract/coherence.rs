@@ -24,6 +24,8 @@ use crate::world::{BUILT_IN, Place, World, key_line, keyspace_name, user};
 contract! {
     what_is_read_of_a_key_is_what_a_verification_needs,
     a_key_that_is_not_there_is_read_with_a_seq_as_well,
+    many_readings_at_once_give_each_its_own_key,
+    a_key_that_is_damaged_is_an_error_for_nobody_else,
     a_reading_has_the_seq_of_the_newest_change_it_knows,
     readings_at_once_with_changes_never_show_more_or_less_than_their_seq_says,
     all_keyspaces_are_read_with_what_tells_their_keys,
@@ -123,6 +125,51 @@ async fn a_key_that_is_not_there_is_read_with_a_seq_as_well(world: World) {
         .await
         .unwrap();
     assert_eq!(load(&world, &record.digest).await, nothing(2));
+}
+
+async fn many_readings_at_once_give_each_its_own_key(world: World) {
+    let mut asked = Vec::new();
+    for number in 0..200 {
+        let mut draft = world.draft("ada");
+        if number % 3 == 0 {
+            asked.push((draft.digest, None));
+        } else {
+            draft.key.name = KeyName::new(number.to_string()).unwrap();
+            let record = world.create(draft).await;
+            asked.push((record.digest, Some(KeyFacts::from(&record.key))));
+        }
+    }
+    // Some are asked for twice.
+    asked.extend_from_within(50..100);
+    let answers = join_all(asked.iter().map(|(digest, _)| load(&world, digest))).await;
+    for ((_, expected), loaded) in asked.into_iter().zip(answers) {
+        assert_eq!(
+            loaded,
+            Loaded {
+                seq: 0,
+                found: expected
+            }
+        );
+    }
+}
+
+async fn a_key_that_is_damaged_is_an_error_for_nobody_else(world: World) {
+    let mut keys = Vec::new();
+    for _ in 0..40 {
+        keys.push(world.key("ada").await);
+    }
+    world
+        .execute("UPDATE api_keys SET metadata = '[' WHERE id IN (SELECT id FROM api_keys LIMIT 1)")
+        .await;
+    let loads = keys
+        .iter()
+        .map(|record| world.store.load_key(&record.digest));
+    let failed = join_all(loads)
+        .await
+        .iter()
+        .filter(|loaded| loaded.is_err())
+        .count();
+    assert_eq!(failed, 1);
 }
 
 async fn a_reading_has_the_seq_of_the_newest_change_it_knows(world: World) {
