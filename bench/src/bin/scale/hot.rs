@@ -25,6 +25,10 @@ pub(crate) struct Sizes {
     pub(crate) rounds: usize,
     /// Verifications in a round.
     pub(crate) round: u64,
+    /// Over HTTP, how long a round is, in seconds.
+    pub(crate) seconds: u64,
+    /// How often the servers write what was counted, in seconds.
+    pub(crate) usage_interval: u64,
 }
 
 /// Nanoseconds per verification, round by round.

@@ -1,9 +1,12 @@
 //! The same keys again and again over HTTP: of a server that has no others, and of one that has many others in memory.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use keywright_bench::Outcome;
 use keywright_bench::database::Database;
+use keywright_bench::metrics::Metrics;
 use keywright_bench::population::shuffled;
 use keywright_bench::process::{CpuTime, Keywright, scratch};
 use keywright_bench::report::Table;
@@ -16,6 +19,9 @@ use crate::asking::Asker;
 use crate::hot::Sizes;
 
 const CONNECTIONS: usize = 32;
+
+/// How long the uses of all keys in memory may take to be written.
+const WRITING: Duration = Duration::from_mins(5);
 
 /// What a server did in a round.
 struct Sample {
@@ -79,28 +85,20 @@ pub(crate) fn measure(
     small: &Database,
     large: &Database,
     sizes: Sizes,
-    seconds: u64,
 ) -> Outcome<HotHttp> {
     let folder = scratch()?;
     let contestants = [
         Contestant::prepare(
             runtime,
             small,
-            sizes.hot,
-            0,
-            sizes.hot,
-            seconds,
+            Sizes {
+                keys: sizes.hot,
+                others: 0,
+                ..sizes
+            },
             &folder.path().join("alone"),
         )?,
-        Contestant::prepare(
-            runtime,
-            large,
-            sizes.hot,
-            sizes.others,
-            sizes.keys,
-            seconds,
-            &folder.path().join("among"),
-        )?,
+        Contestant::prepare(runtime, large, sizes, &folder.path().join("among"))?,
     ];
     let mut samples = [Vec::new(), Vec::new()];
     for round in 0..sizes.rounds {
@@ -126,24 +124,28 @@ struct Contestant {
 
 impl Contestant {
     /// With `others` in memory first, and then the hot ones.
-    fn prepare(
-        runtime: &Runtime,
-        database: &Database,
-        hot: u64,
-        others: u64,
-        keys: u64,
-        seconds: u64,
-        file: &Path,
-    ) -> Outcome<Self> {
+    fn prepare(runtime: &Runtime, database: &Database, sizes: Sizes, file: &Path) -> Outcome<Self> {
+        let Sizes {
+            hot,
+            others,
+            keys,
+            seconds,
+            ..
+        } = sizes;
         let population = runtime.block_on(database.population())?;
         let texts = (0..hot)
             .map(|place| population.text(shuffled(place, keys)))
             .collect::<Outcome<Vec<_>>>()?;
         let texts = KeyFile::write(file.to_owned(), texts.iter().map(KeyText::expose))?;
-        let server = database.serve(["--workers", "1"])?;
+        let interval = format!("{}s", sizes.usage_interval);
+        let server = database.serve(["--workers", "1", "--usage-interval", &interval])?;
         let asker = Asker::new(&server, population, keys);
         runtime.block_on(asker.ask_for_all(hot..hot + others))?;
         runtime.block_on(asker.ask_for_all(0..hot))?;
+        runtime.block_on(until_uses_are_written(
+            server.server().address(),
+            sizes.usage_interval,
+        ))?;
         let load = Load {
             service_key: server.service_key().to_owned(),
             keys: texts,
@@ -165,4 +167,16 @@ impl Contestant {
         }
         Ok(Sample { measured, cpu })
     }
+}
+
+/// What is written of the others' uses, in the background, is not what the hot ones cost.
+async fn until_uses_are_written(server: SocketAddr, interval: u64) -> Outcome {
+    // The figure is renewed at each interval.
+    for _ in 0..WRITING.as_secs() / interval {
+        tokio::time::sleep(Duration::from_secs(interval + 1)).await;
+        if Metrics::of(server).await?.value("keywright_uses_waiting") == Some(0.0) {
+            return Ok(());
+        }
+    }
+    Err("the uses of the keys in memory are not written in time".into())
 }

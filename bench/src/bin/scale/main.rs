@@ -119,14 +119,15 @@ fn main() -> Outcome {
         keys: count,
         rounds,
         round: common.size(None, 1_000_000, 1_000),
+        seconds: common.size(None, 2, 1),
+        usage_interval: common.size(None, 10, 1),
     };
     let hot = runtime.block_on(hot::measure(&small, database, sizes))?;
     hot.tell(&mut table);
     // On PostgreSQL the server does not answer from memory.
     if options.store == Kind::Sqlite {
         progress("hot verification over HTTP");
-        let seconds = common.size(None, 2, 1);
-        let hot = hot_http::measure(&runtime, &small, database, sizes, seconds)?;
+        let hot = hot_http::measure(&runtime, &small, database, sizes)?;
         hot.tell(&mut table);
     }
 
@@ -146,7 +147,8 @@ fn main() -> Outcome {
          the same concurrency, round by round in turn. The open loop begins a verification every millisecond whatever \
          became of those before; latencies count from when each was meant to begin. Hot: the same keys again and again, \
          from memory, where they are all there is, and out of all others, many of which are in memory too: in process on \
-         one thread, and over HTTP with one worker and wrk with 32 connections, the two servers in turn. Files are in \
+         one thread, and over HTTP with one worker and wrk with 32 connections, the two servers in turn, once the uses \
+         of all keys in memory are written. Files are in \
          the page cache; of the audit log nothing is loaded.",
     )
     .print()
