@@ -1,6 +1,6 @@
 //! The real clock and the real generator, for programs that measure.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use keywright_core::ambient::{Clock, Entropy, EntropyError};
 use keywright_core::timestamp::Timestamp;
@@ -16,18 +16,7 @@ impl Clock for SystemClock {
         reason = "a benchmark runs by the real clock"
     )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a benchmark runs by the real clock"
-    )]
-    fn coarse_now(&self) -> Timestamp {
-        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        let now = rustix::time::clock_gettime(ClockId::Realtime);
         Timestamp::from_micros(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)
     }
 

@@ -9,12 +9,6 @@ pub trait Clock: Send + Sync + 'static {
     /// The wall clock. It may jump either way; expiry is compared with it (CONTRACT §5).
     fn now(&self) -> Timestamp;
 
-    /// The wall clock as of its last tick: some milliseconds behind [`Clock::now`] at most, never ahead of it, and
-    /// cheaper to read where the system has such a clock.
-    fn coarse_now(&self) -> Timestamp {
-        self.now()
-    }
-
     /// Time since some moment before this process started, on a clock that never goes back and that goes on
     /// while the machine sleeps (`CLOCK_BOOTTIME`). Never compared with another process's.
     fn uptime(&self) -> Duration;

@@ -113,6 +113,8 @@ impl Memory {
         // I3: within the gate, so that whoever comes later finds either the record or, after a change, nothing.
         gate.loads.end(digest);
         let Some(found) = found else {
+            // Of an owner who is gone.
+            self.records.remove(digest);
             self.absent.insert(Unknown {
                 digest: *digest,
                 heat: Heat::default(),

@@ -162,19 +162,14 @@ impl CachedKey {
             Code::Expired => 1,
             Code::InsufficientPermissions => 2,
             // NOT_FOUND is not counted here: the key was not found.
-            Code::NotFound | Code::Revoked | Code::Suspended | Code::Valid => 0,
+            Code::NotFound | Code::Revoked | Code::Suspended => 0,
+            Code::Valid => {
+                head.last_used.store(now.as_micros(), Ordering::Relaxed);
+                0
+            }
         };
-        self.stamp_use(code, now);
         // Release, so that who takes the count sees the time as well.
         head.uses[kind].fetch_add(1, Ordering::Release) == 0
-    }
-
-    /// Notes when it was good last. Earlier than what is known already changes nothing.
-    pub(crate) fn stamp_use(&self, code: Code, now: Timestamp) {
-        let last_used = &self.head().last_used;
-        if code == Code::Valid && last_used.load(Ordering::Relaxed) < now.as_micros() {
-            last_used.store(now.as_micros(), Ordering::Relaxed);
-        }
     }
 
     /// Takes what was counted: how often uses ended with which code.

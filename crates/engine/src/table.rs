@@ -93,9 +93,10 @@ fn is_same(one: &Digest, other: &Digest) -> bool {
 }
 
 impl<E: Entry> Table<E> {
-    /// Room for so many bytes, which are expected to be this many entries'. Neither grows.
+    /// Room for so many bytes, which does not grow, and which are expected to be this many entries'.
     pub(crate) fn new(entries: usize, bytes: u64) -> Self {
-        let parts = (entries / PART_ENTRIES).next_power_of_two().clamp(1, PARTS);
+        let parts = (entries / PART_ENTRIES).max(1);
+        let parts = (1 << parts.ilog2()).min(PARTS);
         // Chance fills some parts more than others, up to the bytes that each has room for.
         let each = entries.div_ceil(parts);
         let part = || {
@@ -300,7 +301,7 @@ mod tests {
     fn many_parts_hold_nearly_what_there_is_room_for() {
         const ROOM: u64 = 100_000;
         let table = Table::new(100_000, ROOM);
-        assert_eq!(table.parts.len(), 256);
+        assert_eq!(table.parts.len(), 128);
         let evicted: u64 = (0..2 * ROOM)
             .map(|number| table.insert(numbered(number)))
             .sum();

@@ -32,6 +32,9 @@ const TRIES: usize = 16;
 /// How many verifications may ask the store themselves at once, where there is no lease.
 const ASKING: usize = 1024;
 
+/// How many permissions are asked for while memory is held: as many as a catalogue has at most.
+const FEW: usize = 64;
+
 /// What bounds a verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifierOptions {
@@ -165,8 +168,7 @@ impl Verifier {
         if inner.options.note_uses {
             let key = inner.unshared(record);
             inner.uses.expect_a_miss();
-            let clock = &*inner.clock;
-            inner.uses.note(&key, Code::Valid, clock.now(), clock);
+            inner.uses.note(&key, Code::Valid, inner.clock.now());
         }
     }
 
@@ -236,7 +238,14 @@ impl Inner {
         if !keyspace.catalogue.holds(key.grants()) || !deadline.is_ahead(&*self.clock) {
             return Err(then);
         }
-        let answer = self.found(key, keyspace, question, then);
+        let answer = if question.permissions.len() > FEW {
+            // Whoever fills or drops must not wait for it.
+            let key = key.clone();
+            drop(reading);
+            self.found(&key, keyspace, question, then)
+        } else {
+            self.found(key, keyspace, question, then)
+        };
         if let Some(sample) = &sample {
             self.figures.decided(sample, &*self.clock);
         }
@@ -254,17 +263,13 @@ impl Inner {
     where
         S: AsRef<str>,
     {
-        // Only for a key that expires does the moment count.
-        let now = match key.expires_at() {
-            Some(_) => self.clock.now(),
-            None => self.clock.coarse_now(),
-        };
+        let now = self.clock.now();
         let code = decide(key.facts(), keyspace, question, now);
         if code == Code::NotFound {
             return self.not_found(Some(key.keyspace()), then);
         }
         if self.options.note_uses {
-            self.uses.note(key, code, now, &*self.clock);
+            self.uses.note(key, code, now);
         }
         let found = Some(Found { key, keyspace });
         then(Decision { code, found })

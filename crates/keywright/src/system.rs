@@ -2,7 +2,7 @@
 //!
 //! The one place where these are taken; everybody else is given them (`clippy.toml`).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy, EntropyError};
 use keywright_core::timestamp::Timestamp;
@@ -20,22 +20,7 @@ impl Clock for SystemClock {
         reason = "the one place that reads the wall clock"
     )]
     fn now(&self) -> Timestamp {
-        let now = SystemTime::now();
-        let micros = match now.duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-            Err(before) => {
-                i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros)
-            }
-        };
-        Timestamp::from_micros(micros)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the coarse wall clock"
-    )]
-    fn coarse_now(&self) -> Timestamp {
-        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        let now = rustix::time::clock_gettime(ClockId::Realtime);
         Timestamp::from_micros(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)
     }
 
@@ -101,13 +86,6 @@ mod tests {
     fn uptime_never_goes_back() {
         let earlier = SystemClock.uptime();
         assert!(SystemClock.uptime() >= earlier);
-    }
-
-    #[test]
-    fn the_coarse_clock_is_behind_the_wall_clock_by_little() {
-        let coarse = SystemClock.coarse_now().as_micros();
-        let behind = SystemClock.now().as_micros() - coarse;
-        assert!((0..1_000_000).contains(&behind), "{behind}");
     }
 
     #[test]

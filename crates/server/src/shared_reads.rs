@@ -31,7 +31,7 @@ impl<K, V> Clone for SharedReads<K, V> {
 
 impl<K, V> SharedReads<K, V>
 where
-    K: Clone + Eq + Hash + Send + 'static,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + 'static,
 {
     /// Reads with `read`.
@@ -66,7 +66,8 @@ where
     async fn read_while_wanted(self, name: K) {
         while let Some(waiting) = self.take_waiting(&name) {
             // What panics has been told by the panic hook, and the next reading may do better.
-            let reading = AssertUnwindSafe((self.0.read)(name.clone())).catch_unwind();
+            let reading = async { (self.0.read)(name.clone()).await };
+            let reading = AssertUnwindSafe(reading).catch_unwind();
             let answer = reading.await.unwrap_or_else(|_| Err(given_up()));
             for one in waiting {
                 // Who went away does not want to know.

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -65,20 +65,30 @@ struct Worker {
 
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let station = Station::on(runtime.handle().clone());
         let (wanted, unwanted) = oneshot::channel();
         let (running, ended) = oneshot::channel();
+        let (told, built) = mpsc::channel();
         thread::Builder::new()
             .name(format!("verify-{number}"))
             .spawn(move || {
                 let _running = running;
-                let Err(_) = runtime.block_on(unwanted);
+                // Here, where it may be dropped as well.
+                let runtime = match Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _ = told.send(Err(error));
+                        return;
+                    }
+                };
+                if told.send(Ok(runtime.handle().clone())).is_ok() {
+                    let Err(_) = runtime.block_on(unwanted);
+                }
                 // A thread that waits for the operating system is not waited for.
                 runtime.shutdown_background();
             })?;
+        let runtime = built.recv().map_err(io::Error::other)??;
         Ok(Self {
-            station,
+            station: Station::on(runtime),
             wanted,
             ended,
         })

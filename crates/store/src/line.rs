@@ -83,14 +83,6 @@ impl Turn {
         }
         queue.waiting.drain(..some).collect()
     }
-
-    /// Gives everybody who waits the same error: the database would not tell them anything else.
-    pub(crate) fn refuse(&mut self, group: Vec<Waiting>, error: &StoreError) {
-        let waiting = std::mem::take(&mut self.line.queue().waiting);
-        for one in group.into_iter().chain(waiting) {
-            one.answer(Err(error.clone()));
-        }
-    }
 }
 
 impl Drop for Turn {
@@ -140,20 +132,6 @@ mod tests {
         drop(turns);
         assert!(line.join(&digest(0)).1.is_some(), "all turns have ended");
         assert_eq!(line.queue().turns, 0);
-    }
-
-    #[test]
-    fn an_error_is_everybodys_who_waits() {
-        let line = Line::default();
-        let (mut first, turn) = line.join(&digest(0));
-        let mut turn = turn.expect("a turn");
-        let group = turn.next();
-        let (mut second, _other) = line.join(&digest(1));
-        let error = StoreError::Unavailable("as the test wants it".to_owned());
-        turn.refuse(group, &error);
-        assert_eq!(first.try_recv(), Ok(Err(error.clone())));
-        assert_eq!(second.try_recv(), Ok(Err(error)));
-        assert!(turn.next().is_empty());
     }
 
     #[test]

@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
-use keywright_core::ambient::Clock;
 use keywright_core::decision::Code;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{MAX_KEYSPACES, Store, StoreError};
@@ -85,12 +84,9 @@ impl UseLog {
         }))
     }
 
-    /// Notes that a key was asked about at `now`, which may be a coarse time, and what was answered.
-    pub(crate) fn note(&self, key: &CachedKey, code: Code, now: Timestamp, clock: &dyn Clock) {
+    /// Notes that a key was asked about at `now`, and what was answered.
+    pub(crate) fn note(&self, key: &CachedKey, code: Code, now: Timestamp) {
         if key.count_use(code, now) {
-            // The first use of a new key must not be before the key was made.
-            let now = clock.now();
-            key.stamp_use(code, now);
             self.enqueue(key, now);
         }
     }

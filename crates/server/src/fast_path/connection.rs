@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
-use tower::ServiceExt;
 
 use super::answer::{self, Output};
 use super::head::{self, Recognised};
@@ -134,7 +133,9 @@ impl FastPath {
                     let Some(request) = connection.take_for_router(length, known.caller) else {
                         return Left::HandedOver(connection.held);
                     };
-                    let Ok(mut response) = self.router.clone().oneshot(request).await;
+                    let Some(mut response) = self.routed(request).await else {
+                        return Left::Ended;
+                    };
                     let stops = self.is_stopping();
                     if stops {
                         let close = HeaderValue::from_static("close");

@@ -88,7 +88,12 @@ impl Reader {
                         waiting.answer(found.map(|found| Loaded { seq, found }));
                     }
                 }
-                Err(error) => turn.refuse(group, &error),
+                // Of this group alone: the next may get another connection.
+                Err(error) => {
+                    for waiting in group {
+                        waiting.answer(Err(error.clone()));
+                    }
+                }
             }
         }
     }
