@@ -212,7 +212,7 @@ async fn general_path(connection: Connection, read: Vec<u8>, router: Router) {
         stream,
         peer,
         limits,
-        mut stopping,
+        stopping,
     } = connection;
     let Ok(stream) = TcpStream::from_std(stream) else {
         return;
@@ -220,11 +220,7 @@ async fn general_path(connection: Connection, read: Vec<u8>, router: Router) {
     // A runtime learns only after a moment that a stream takes bytes, and what the HTTP library answers to what is none
     // it writes at once or never. One whose answers nobody reads takes none, and may not keep its place for that.
     let writable = tokio::time::timeout(limits.write_timeout, stream.writable());
-    let writable = tokio::select! {
-        writable = writable => writable,
-        () = told(&mut stopping) => return,
-    };
-    if !matches!(writable, Ok(Ok(()))) {
+    if !matches!(writable.await, Ok(Ok(()))) {
         return;
     }
     let mut stream = TimeoutStream::new(stream);
