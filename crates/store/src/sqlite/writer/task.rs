@@ -19,6 +19,9 @@ const BATCH: usize = 128;
 /// Makes the first page one to be written, though its content stays as it is.
 const WRITE_SOMETHING: &str = "PRAGMA user_version = 0";
 
+/// Moves the whole log into the database and empties it.
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// The task itself.
 pub(in crate::sqlite) struct Task {
     connection: SqliteConnection,
@@ -75,6 +78,11 @@ impl Task {
             }
             self.tell(&mut batch, &results);
             batch.answer(results);
+        }
+        // The last connection does this when it is closed, unless one of a reader's lingers. What stays in the log is
+        // safe there, but whoever copies the file alone would miss it.
+        if let Err(error) = self.execute(CHECKPOINT).await {
+            tracing::warn!(%error, "the log was not moved into the database");
         }
         if let Err(error) = self.connection.close().await {
             tracing::error!(%error, "the database was not closed well");
