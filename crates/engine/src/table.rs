@@ -53,6 +53,10 @@ impl Heat {
 const PARTS: usize = 256;
 const PART_ENTRIES: usize = 512;
 
+/// How many entries the hand passes over to make room once. Where so many in a row are in use, nearly all are, and one
+/// of them goes: whoever waits for the part does not wait for a round.
+const MAX_PASSED_OVER: usize = 128;
+
 /// Entries by digest.
 pub(crate) struct Table<E> {
     parts: Box<[Part<E>]>,
@@ -114,11 +118,6 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Eight bytes of a digest, which are as good as random, stirred with the seed.
-    fn hash(&self, digest: &Digest) -> u64 {
-        hash(self.seed, digest)
-    }
-
     fn part(&self, hash: u64) -> &RwLock<Kept<E>> {
         // The low bits choose the place within the part, and the highest are compared there.
         let number = usize::from(hash.to_le_bytes()[4]) & (self.parts.len() - 1);
@@ -127,7 +126,7 @@ impl<E: Entry> Table<E> {
 
     /// Where this digest's entry is, if there is one. No lock of another digest's is waited for while it is held.
     pub(crate) fn read(&self, digest: &Digest) -> Reading<'_, E> {
-        let hash = self.hash(digest);
+        let hash = hash(self.seed, digest);
         let kept = self.part(hash).read();
         Reading {
             kept: kept.unwrap_or_else(PoisonError::into_inner),
@@ -143,23 +142,23 @@ impl<E: Entry> Table<E> {
     /// Keeps an entry in the place of the one of its digest; answers how many went to make room. One that takes more
     /// than there is room for is not kept.
     pub(crate) fn insert(&self, entry: E) -> u64 {
-        let hash = self.hash(entry.digest());
-        let mut kept = self.write(hash);
-        kept.remove(hash, entry.digest());
+        let seed = self.seed;
+        let hash = |entry: &E| hash(seed, entry.digest());
+        let place = hash(&entry);
+        let mut kept = self.write(place);
+        kept.remove(place, entry.digest());
         if entry.bytes() > kept.room {
             return 0;
         }
         let evicted = kept.make_room(entry.bytes());
         kept.bytes += entry.bytes();
-        let seed = self.seed;
-        kept.entries
-            .insert_unique(hash, entry, |entry| self::hash(seed, entry.digest()));
+        kept.entries.insert_unique(place, entry, hash);
         evicted
     }
 
     /// Drops the entry of this digest.
     pub(crate) fn remove(&self, digest: &Digest) {
-        let hash = self.hash(digest);
+        let hash = hash(self.seed, digest);
         self.write(hash).remove(hash, digest);
     }
 
@@ -173,6 +172,7 @@ impl<E: Entry> Table<E> {
     }
 }
 
+/// Eight bytes of a digest, which are as good as random, stirred with the table's seed.
 fn hash(seed: u64, digest: &Digest) -> u64 {
     // infallible: a digest has 32 bytes
     let first = digest.as_bytes().first_chunk().expect("eight bytes");
@@ -196,16 +196,18 @@ impl<E: Entry> Kept<E> {
 
     /// Drops entries until there is room for so many bytes, which must be no more than all of it; answers how many.
     fn make_room(&mut self, wanted: u64) -> u64 {
-        let mut evicted = 0;
+        let (mut evicted, mut passed_over) = (0, 0);
         while self.bytes + wanted > self.room {
             self.hand = (self.hand + 1) % self.entries.num_buckets();
             let Ok(met) = self.entries.get_bucket_entry(self.hand) else {
                 continue;
             };
-            if !met.get().heat().cool() {
-                self.bytes -= met.remove().0.bytes();
-                evicted += 1;
+            if met.get().heat().cool() && passed_over < MAX_PASSED_OVER {
+                passed_over += 1;
+                continue;
             }
+            self.bytes -= met.remove().0.bytes();
+            evicted += 1;
         }
         evicted
     }
@@ -325,6 +327,23 @@ mod tests {
             table.insert(numbered(number));
         }
         assert_eq!(count(&table, 0..ROOM / 2), 500);
+    }
+
+    #[test]
+    fn where_all_are_in_use_room_is_made_without_a_round() {
+        let table = Table::new(1000, 1000);
+        for number in 0..1000 {
+            table.insert(numbered(number));
+            has(&table, number);
+        }
+        assert_eq!(table.insert(numbered(1000)), 1);
+        let kept = table.parts[0].0.read().unwrap();
+        let heat = |entry: &Numbered| entry.heat.0.load(Ordering::Relaxed);
+        let cooled = kept
+            .entries
+            .iter()
+            .filter(|entry| heat(entry) == Heat::OF_USE - 1);
+        assert_eq!(cooled.count(), MAX_PASSED_OVER);
     }
 
     #[test]

@@ -277,3 +277,35 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut rest = stream.take(MAX_UNREAD);
     let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut unread)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_answers_nobody_reads_is_not_taken_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Reads nothing.
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let _client = client.await.unwrap();
+        let (stream, peer) = accept(&listener).await.unwrap();
+        let full = [0; 16 * 1024];
+        while io::Write::write(&mut &stream, &full).is_ok() {}
+        let connection = Connection {
+            stream,
+            peer: Peer(peer),
+            limits: Limits {
+                max_connections: 1,
+                header_timeout: Duration::from_hours(1),
+                write_timeout: Duration::from_millis(50),
+                stop_timeout: Duration::from_hours(1),
+            },
+            stopping: watch::channel(false).1,
+        };
+        // Whose head may take an hour.
+        let begun = b"GET / HTTP/1.1\r\n".to_vec();
+        let served = general_path(connection, begun, Router::new());
+        let bounded = tokio::time::timeout(Duration::from_secs(30), served);
+        bounded.await.expect("it is given up");
+    }
+}

@@ -11,12 +11,9 @@ use keywright_bench::population::{Population, shuffled};
 use keywright_bench::report::Table;
 use keywright_bench::rounds::{Spread, median, order};
 use keywright_core::key_text::KeyText;
-use keywright_store::CONNECTIONS;
-use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{PgPool, SqlitePool};
 use tokio::task::JoinSet;
 
+use crate::bare::Bare;
 use crate::verifying::Verifying;
 
 /// How much is measured.
@@ -54,60 +51,6 @@ impl Cold {
             "their p50 / p99 at that rate, ms".to_owned(),
             format!("{:.2} / {:.2}", spread.p50, spread.p99),
         ]);
-    }
-}
-
-/// The row of a key by its hash, through the bare driver.
-#[derive(Clone)]
-enum Bare {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-const LOOK_UP: &str = "SELECT id, hash, keyspace, user_id, name, description, prefix, postfix, status, grants, \
-     created_at, updated_at, last_used_at, expires_at, suspended_at, revoked_at, metadata \
-     FROM api_keys WHERE hash = $1";
-
-impl Bare {
-    async fn on(database: &Database) -> Outcome<Self> {
-        Ok(match database.url() {
-            None => {
-                let options = database.bare_sqlite().pragma("query_only", "ON");
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(CONNECTIONS)
-                    .min_connections(CONNECTIONS)
-                    .test_before_acquire(false);
-                Self::Sqlite(pool.connect_with(options).await?)
-            }
-            Some(url) => {
-                let pool = PgPoolOptions::new()
-                    .max_connections(CONNECTIONS)
-                    .min_connections(CONNECTIONS)
-                    .test_before_acquire(false);
-                Self::Postgres(pool.connect(url).await?)
-            }
-        })
-    }
-
-    async fn look_up(&self, text: &KeyText) -> Outcome {
-        let digest = text.digest();
-        let hash = digest.as_bytes().as_slice();
-        match self {
-            Self::Sqlite(pool) => {
-                sqlx::query(LOOK_UP).bind(hash).fetch_one(pool).await?;
-            }
-            Self::Postgres(pool) => {
-                sqlx::query(LOOK_UP).bind(hash).fetch_one(pool).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! key, the keys that are asked for again and again, and what memory and disk a key takes.
 
 mod asking;
+mod bare;
 mod cold;
 mod hot;
 mod hot_http;
@@ -129,11 +130,10 @@ fn main() -> Outcome {
         progress("hot verification over HTTP");
         let hot = hot_http::measure(&runtime, &small, database, sizes)?;
         hot.tell(&mut table);
+        progress("memory per cached key");
+        let memory = memory::measure(&runtime, database, count, cached)?;
+        memory.tell(&mut table);
     }
-
-    progress("memory per cached key");
-    let memory = memory::measure(&runtime, database, count, cached)?;
-    memory.tell(&mut table);
 
     Report::new(format!(
         "{} keys on {}",
@@ -144,8 +144,9 @@ fn main() -> Outcome {
     .note(
         "Cold: each key is verified once, in an order that looks like none, in process, with the server's defaults; \
          beside it the bare look-up of the same row by its hash through the same driver, with the same connections and \
-         the same concurrency, round by round in turn. The open loop begins a verification every millisecond whatever \
-         became of those before; latencies count from when each was meant to begin. Hot: the same keys again and again, \
+         the same concurrency, round by round in turn. The open loop begins one every millisecond whatever became of \
+         those before; latencies count from when each was meant to begin; beside verifications stand bare look-ups and \
+         tasks that do nothing, begun in the same way and in turn, whose latencies are the machine's. Hot: the same keys again and again, \
          from memory, where they are all there is, and out of all others, many of which are in memory too: in process on \
          one thread, and over HTTP with one worker and wrk with 32 connections, the two servers in turn, once the uses \
          of all keys in memory are written. Files are in \

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keywright_core::decision::Code;
+use keywright_core::decision::{Code, Question};
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyId;
 use keywright_core::key::Metadata;
@@ -83,6 +83,31 @@ impl Small {
         assert!(full.bytes <= KEY_BYTES * KEYS as u64, "{full:?}");
         assert!(full.absent <= 64, "{full:?}");
     }
+}
+
+#[tokio::test]
+async fn a_question_of_more_permissions_than_a_catalogue_has_is_decided_from_memory() {
+    let small = Small::new().await;
+    let key = small.key();
+    assert_eq!(small.code(&key).await, Code::Valid);
+    assert_ne!(small.world.store.queries(), 0);
+    for (last, code) in [
+        ("READ_GRAPH", Code::Valid),
+        ("READ_BLOCK", Code::InsufficientPermissions),
+    ] {
+        let mut permissions = vec!["READ_GRAPH"; 1000];
+        permissions.push(last);
+        let question = Question {
+            permissions: &permissions,
+            keyspace: None,
+        };
+        let verifier = &small.world.verifier;
+        let decided = verifier.decide_from_memory(&key.text, &question, |decision| {
+            (decision.code, decision.found.is_some())
+        });
+        assert_eq!(decided, Some((code, true)));
+    }
+    assert_eq!(small.world.store.queries(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
