@@ -35,7 +35,7 @@ impl Station {
     /// The one of these that has the fewest connections. There must be one.
     ///
     /// The kernel can share connections out as well (`SO_REUSEPORT`), but by a hash of their addresses: of 16
-    /// connections, one of two threads then gets 11 in one case of ten.
+    /// connections, one of two threads then gets 11 or more in one case of five, as coins fall.
     pub(crate) fn least_busy(stations: &[Self]) -> &Self {
         stations
             .iter()
