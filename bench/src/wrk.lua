@@ -1,5 +1,6 @@
 -- The rest of a load's script. The locals that it uses are written in front of it:
--- head, tail, file, ready, go, width, count, first, count_answers.
+-- head, tail, file, ready, go, width, count, first, pause_ms,
+-- count_answers.
 
 -- So few requests are made beforehand; more would not fit into Lua's memory, and
 -- are put together as they are sent.
@@ -38,6 +39,11 @@ function request()
     if position == count then position = 0 end
     if requests then return requests[index] end
     return text(index)
+end
+
+-- Where there is a function of this name, wrk waits so many milliseconds before each request.
+if pause_ms > 0 then
+    function delay() return pause_ms end
 end
 
 answers = {}

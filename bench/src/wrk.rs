@@ -68,6 +68,8 @@ pub struct Load {
     pub first: usize,
     /// Connections, each with one request at a time.
     pub connections: usize,
+    /// How long each waits after an answer before it sends its next request, in milliseconds.
+    pub pause_ms: u64,
     /// For how long, in whole seconds.
     pub seconds: u64,
     /// Count the answers by status and code. It costs the client time for each answer, so loads that are compared
@@ -148,6 +150,7 @@ impl Load {
             ("width", self.keys.width.to_string()),
             ("count", self.keys.count.to_string()),
             ("first", (self.first % self.keys.count).to_string()),
+            ("pause_ms", self.pause_ms.to_string()),
             ("count_answers", self.count_answers.to_string()),
         ] {
             // infallible: writing into a string

@@ -48,11 +48,17 @@ struct Options {
 const CONNECTIONS: usize = 16;
 
 /// What the second load asks about.
-const COMPANY: [&str; 3] = [
+const COMPANY: [&str; 4] = [
     "hot keys, too",
     "right check, wrong tag",
     "unknown, right tag",
+    "the same by 512 connections",
 ];
+
+/// As many wait for look-ups as may, and as many more are turned away and come again, together about as often as the
+/// measured load asks.
+const CROWD: usize = 512;
+const CROWD_PAUSE_MS: u64 = 8;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
@@ -77,30 +83,40 @@ async fn main() -> Outcome {
         KeyFile::write(file("wrong-tag"), mint(&prefix, &made_up, junk))?,
         KeyFile::write(file("unknown"), mint(&prefix, &tag_key, junk))?,
     ];
+    let [hot_keys, wrong_tags, unknown] = asked;
     let measured = Load {
         service_key: keywright.service_key().to_owned(),
         keys: KeyFile::write(file("measured"), &texts)?,
         first: 0,
         connections: CONNECTIONS,
+        pause_ms: 0,
         seconds,
         count_answers: false,
     };
-    let mut company = asked.map(|keys| Load {
+    let others = |keys: KeyFile| Load {
         keys,
         count_answers: true,
         ..measured.clone()
-    });
+    };
+    let crowd = Load {
+        first: junk / 2,
+        connections: CROWD,
+        pause_ms: CROWD_PAUSE_MS,
+        ..others(unknown.clone())
+    };
+    let mut company = [others(hot_keys), others(wrong_tags), others(unknown), crowd];
 
     progress("warming up");
     company[0].run(keywright.server().address(), folder.path())?;
-    let mut results: [Vec<Sample>; 3] = Default::default();
+    let mut results: [Vec<Sample>; 4] = Default::default();
     for round in 0..rounds {
         progress(format!("round {} of {rounds}", round + 1));
         for index in order(round, company.len()) {
             let second = &mut company[index];
             let sample = Sample::take(&keywright, &measured, second, folder.path()).await?;
             // Goes on where it stopped, so that a key is asked about again only when all have been.
-            second.first += usize::try_from(sample.second.requests)? + CONNECTIONS;
+            second.first += usize::try_from(sample.second.requests)? + second.connections;
+            second.first %= second.keys.count();
             results[index].push(sample);
         }
     }
@@ -180,7 +196,7 @@ impl Sample {
 }
 
 fn report(
-    results: &[Vec<Sample>; 3],
+    results: &[Vec<Sample>; 4],
     hot: usize,
     junk: usize,
     rounds: usize,
@@ -195,7 +211,8 @@ fn report(
              rotated. The first, of which the upper table speaks, asks about {hot} hot keys. The second asks about the \
              same hot keys in the first row, and about {junk} different keys that do not exist in the others; program, \
              connections, requests and the size of the file they come from are the same, so that what changes from row \
-             to row is only whether the keys exist. Throughput and p99 beside junk are divided by those beside hot \
+             to row is only whether the keys exist. In the last row it has {CROWD} connections instead, each of which \
+             waits for {CROWD_PAUSE_MS} ms after an answer. Throughput and p99 beside junk are divided by those beside hot \
              keys in the same round: median, least … quartiles … greatest."
         ))
         .note(
@@ -206,7 +223,7 @@ fn report(
         )
 }
 
-fn legitimate(results: &[Vec<Sample>; 3]) -> Table {
+fn legitimate(results: &[Vec<Sample>; 4]) -> Table {
     let mut table = Table::new([
         "the other half of the load",
         "legitimate requests/s",
@@ -249,7 +266,7 @@ fn legitimate(results: &[Vec<Sample>; 3]) -> Table {
     table
 }
 
-fn second(results: &[Vec<Sample>; 3]) -> Table {
+fn second(results: &[Vec<Sample>; 4]) -> Table {
     let mut table = Table::new([
         "the other half of the load",
         "its requests/s",
@@ -259,7 +276,7 @@ fn second(results: &[Vec<Sample>; 3]) -> Table {
         "for 1000 of its requests",
         "goal",
     ]);
-    let goals = ["", "0", "bounded"];
+    let goals = ["", "0", "bounded", "bounded"];
     for ((name, samples), goal) in COMPANY.iter().zip(results).zip(goals) {
         let requests: f64 = samples
             .iter()

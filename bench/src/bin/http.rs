@@ -67,6 +67,7 @@ async fn main() -> Outcome {
         keys: KeyFile::write(folder.path().join("keys"), &texts)?,
         first: 0,
         connections: CONNECTIONS,
+        pause_ms: 0,
         seconds,
         count_answers: false,
     };

@@ -11,33 +11,31 @@ use std::time::Duration;
 use metrics::{Counter, counter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::loads::{Lane, LoadBounds};
+use crate::lane::{EachLane, Lane};
+use crate::loads::LoadBounds;
 
 /// No timer is more exact.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The places of both lanes.
+/// The places of all lanes.
 pub(crate) struct Absences {
-    tagged: Arc<Places>,
-    untagged: Arc<Places>,
+    places: EachLane<Arc<Places>>,
     delayed: Counter,
 }
 
 impl Absences {
     pub(crate) fn new(bounds: LoadBounds) -> Self {
         Self {
-            tagged: Arc::new(Places::new(bounds.tagged, bounds.absent_interval)),
-            untagged: Arc::new(Places::new(bounds.untagged, bounds.absent_interval)),
+            places: EachLane::of(|lane| {
+                Arc::new(Places::new(bounds.of(lane), bounds.absent_interval))
+            }),
             delayed: counter!("keywright_cache_delayed_loads_total"),
         }
     }
 
     /// Waits for a place. It comes back when this is dropped, unless it was used up.
     pub(crate) async fn place(&self, lane: Lane) -> Place<'_> {
-        let places = match lane {
-            Lane::Tagged => &self.tagged,
-            Lane::Untagged => &self.untagged,
-        };
+        let places = &self.places[lane];
         let permit = if let Ok(permit) = places.free.try_acquire() {
             permit
         } else {
@@ -91,8 +89,11 @@ impl Places {
         if *used_up == 1 {
             let places = self.clone();
             tokio::spawn(async move {
+                // Ticks that come late are made up for.
+                let mut ticks = tokio::time::interval(places.period);
+                ticks.tick().await;
                 loop {
-                    tokio::time::sleep(places.period).await;
+                    ticks.tick().await;
                     if places.bring_back() {
                         break;
                     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keywright_core::ambient::Clock;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::loads::Lane;
+use crate::lane::{EachLane, Lane};
 use crate::memory::Occupancy;
 
 /// One decision in so many is timed.
@@ -26,8 +26,7 @@ pub(crate) struct Figures {
     pub(crate) turned_away: Counter,
     /// Verifications that asked the store for want of a lease.
     pub(crate) asked: Counter,
-    tagged_loads: Counter,
-    untagged_loads: Counter,
+    loads: EachLane<Counter>,
     seconds: Histogram,
     keys: Gauge,
     bytes: Gauge,
@@ -45,8 +44,9 @@ impl Figures {
             waits: counter!("keywright_cache_waits_total"),
             turned_away: counter!("keywright_verify_turned_away_total"),
             asked: counter!("keywright_verify_without_lease_total"),
-            tagged_loads: counter!("keywright_cache_loads_total", "lane" => "tagged"),
-            untagged_loads: counter!("keywright_cache_loads_total", "lane" => "untagged"),
+            loads: EachLane::of(
+                |lane| counter!("keywright_cache_loads_total", "lane" => lane.as_str()),
+            ),
             seconds: histogram!("keywright_decision_seconds"),
             keys: gauge!("keywright_cache_keys"),
             bytes: gauge!("keywright_cache_bytes"),
@@ -57,10 +57,7 @@ impl Figures {
     }
 
     pub(crate) fn begun(&self, lane: Lane) {
-        match lane {
-            Lane::Tagged => self.tagged_loads.increment(1),
-            Lane::Untagged => self.untagged_loads.increment(1),
-        }
+        self.loads[lane].increment(1);
     }
 
     /// Notes how long a decision took that was drawn as a sample.

@@ -8,6 +8,8 @@ use keywright_core::key_text::WellFormed;
 use keywright_core::keyspace::Keyspace;
 use keywright_store::KeyspaceFacts;
 
+use crate::lane::Lane;
+
 /// A keyspace's number in this process: two bytes in each record instead of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct KeyspaceNumber(u16);
@@ -112,6 +114,28 @@ impl Keyspaces {
         let found = &self.by_prefix[last];
         text.starts_with(found.1.keyspace.prefix.as_str())
             .then_some(found)
+    }
+
+    /// The keyspace whose keys begin as this text does.
+    pub(crate) fn number_of(&self, text: &str) -> Option<KeyspaceNumber> {
+        self.of_text(text).map(|(number, _)| *number)
+    }
+
+    /// In which lane to look this text up, and for a key of which keyspace; `None` where it is made up.
+    pub(crate) fn lane(&self, text: &str) -> Option<(KeyspaceNumber, Lane)> {
+        match self.judge(text) {
+            Judgement::MadeUp(_) => None,
+            Judgement::Untagged(number) => Some((number, Lane::Untagged)),
+            Judgement::Tagged(number) => {
+                let is_service = self.get(number).is_some_and(Keyspace::is_service);
+                let lane = if is_service {
+                    Lane::Service
+                } else {
+                    Lane::Tagged
+                };
+                Some((number, lane))
+            }
+        }
     }
 
     /// Looks at a text's form, check and tag.

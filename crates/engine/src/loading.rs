@@ -9,7 +9,8 @@ use keywright_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use crate::absences::Absences;
-use crate::loads::{Lane, Loads, Outcome};
+use crate::lane::Lane;
+use crate::loads::{Loads, Outcome};
 use crate::memory::{Memory, Outdated};
 use crate::record::CachedKey;
 use crate::verifier::VerifyError;

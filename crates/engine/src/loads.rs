@@ -6,6 +6,7 @@ use std::time::Duration;
 use keywright_core::digest::Digest;
 use tokio::sync::watch;
 
+use crate::lane::{EachLane, Lane};
 use crate::record::CachedKey;
 use crate::verifier::VerifyError;
 
@@ -18,7 +19,9 @@ pub(crate) type KeyOutcome = Outcome<Option<CachedKey>>;
 /// How many loads may go on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadBounds {
-    /// Of keys that this server made.
+    /// Of service keys.
+    pub service: usize,
+    /// Of other keys that this server made.
     pub tagged: usize,
     /// Of texts that may be keys made elsewhere: a lane of their own, so that made-up ones cannot take the other's
     /// places.
@@ -31,6 +34,7 @@ pub struct LoadBounds {
 impl Default for LoadBounds {
     fn default() -> Self {
         Self {
+            service: 64,
             tagged: 256,
             untagged: 16,
             absent_interval: Duration::from_millis(1),
@@ -38,18 +42,21 @@ impl Default for LoadBounds {
     }
 }
 
-/// Which of the two lanes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
-    Tagged,
-    Untagged,
+impl LoadBounds {
+    pub(crate) fn of(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Service => self.service,
+            Lane::Tagged => self.tagged,
+            Lane::Untagged => self.untagged,
+        }
+    }
 }
 
 /// The loads that are going on.
 #[derive(Default)]
 pub(crate) struct Loads {
     waiting: HashMap<Digest, (Lane, watch::Receiver<KeyOutcome>)>,
-    untagged: usize,
+    count: EachLane<usize>,
     /// The one of all keyspaces.
     keyspaces: Option<watch::Receiver<Outcome<()>>>,
 }
@@ -75,23 +82,19 @@ impl Loads {
         if let Some((_, outcome)) = self.waiting.get(digest) {
             return Joined::Waiting(outcome.clone());
         }
-        let full = match lane {
-            Lane::Tagged => self.waiting.len() - self.untagged >= bounds.tagged,
-            Lane::Untagged => self.untagged >= bounds.untagged,
-        };
-        if full {
+        if self.count[lane] >= bounds.of(lane) {
             return Joined::Full;
         }
         let (sender, receiver) = watch::channel(None);
-        self.untagged += usize::from(lane == Lane::Untagged);
+        self.count[lane] += 1;
         self.waiting.insert(*digest, (lane, receiver.clone()));
         Joined::Begun(sender, receiver)
     }
 
     /// Whoever comes from now on does not find this load any more.
     pub(crate) fn end(&mut self, digest: &Digest) {
-        if let Some((Lane::Untagged, _)) = self.waiting.remove(digest) {
-            self.untagged -= 1;
+        if let Some((lane, _)) = self.waiting.remove(digest) {
+            self.count[lane] -= 1;
         }
     }
 

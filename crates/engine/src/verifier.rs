@@ -12,15 +12,16 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::WellFormed;
 use keywright_core::keyspace::Keyspace;
 use keywright_store::{KeyFacts, Store, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::absences::Absences;
 use crate::decision::{Decision, Found};
 use crate::figures::{Figures, Sample};
-use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers};
+use crate::keyspaces::{Judgement, KeyspaceNumber, KeyspaceNumbers, Keyspaces};
+use crate::lane::Lane;
 use crate::lease::Lease;
 use crate::loading::{AllKeyspaces, KeyOf, Load, Source, Wanted};
-use crate::loads::{Joined, Lane, LoadBounds};
+use crate::loads::{Joined, LoadBounds};
 use crate::memory::{Memory, Occupancy};
 use crate::owner::Owner;
 use crate::record::CachedKey;
@@ -78,6 +79,7 @@ struct Inner {
     uses: UseLog,
     options: VerifierOptions,
     asking: Semaphore,
+    prefixes: OnceCell<Keyspaces>,
     absences: Arc<Absences>,
     figures: Figures,
 }
@@ -102,6 +104,7 @@ impl Verifier {
             clock,
             options,
             asking: Semaphore::new(ASKING),
+            prefixes: OnceCell::new(),
             absences: Arc::new(Absences::new(options.loads)),
             figures: Figures::register(),
         }))
@@ -310,16 +313,14 @@ impl Inner {
                 Ok(answer) => return Ok(answer),
                 Err(then) => then,
             };
-            let judgement = self
+            let lane = self
                 .memory
                 .keyspaces()
                 .as_ref()
-                .map(|known| known.judge(text));
-            let (keyspace, lane) = match judgement {
-                // A change came in between, or the lease ended.
-                None | Some(Judgement::MadeUp(_)) => continue,
-                Some(Judgement::Tagged(keyspace)) => (keyspace, Lane::Tagged),
-                Some(Judgement::Untagged(keyspace)) => (keyspace, Lane::Untagged),
+                .map(|known| known.lane(text));
+            // Without one a change came in between, or the lease ended.
+            let Some(Some((keyspace, lane))) = lane else {
+                continue;
             };
             let loaded = self.load(&digest, lane).await?;
             // A load that others began is as new as the changes that were applied here, and so as the lease.
@@ -358,17 +359,31 @@ impl Inner {
     {
         if WellFormed::parse(text).is_none() {
             self.figures.refused.increment(1);
-            return Ok(self.not_found(None, then));
+            let keyspace = self.keyspace_of(text).await;
+            return Ok(self.not_found(keyspace, then));
         }
         let _place = self.asking.try_acquire().map_err(|_| self.busy())?;
         self.figures.asked.increment(1);
         let found = self.store.find_key_by_digest(digest).await?;
         let Some(record) = found else {
-            return Ok(self.not_found(None, then));
+            let keyspace = self.keyspace_of(text).await;
+            return Ok(self.not_found(keyspace, then));
         };
         let key = self.unshared(&record);
         self.uses.expect_a_miss();
         Ok(self.found(&key, &record.keyspace, question, then))
+    }
+
+    /// Under which keyspace a text that is no key counts where there is no lease: by keyspaces that were read once, since
+    /// prefixes stay as they are. Nothing is decided by them.
+    async fn keyspace_of(&self, text: &str) -> Option<KeyspaceNumber> {
+        let read = async || {
+            let loaded = self.store.load_keyspaces().await?;
+            Ok::<_, StoreError>(Keyspaces::new(loaded.found, &self.memory.numbers))
+        };
+        // Where they cannot be read it counts under none.
+        let known = self.prefixes.get_or_try_init(read).await.ok()?;
+        known.number_of(text)
     }
 
     /// A key as memory would keep it, for one use.

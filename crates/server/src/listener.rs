@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
+use zeroize::Zeroizing;
 
 use crate::fast_path::{FastPath, Left};
 use crate::rewound::Rewound;
@@ -148,7 +149,7 @@ fn begin(
     let router = served.router.clone();
     let Some((fast_path, stations)) = &served.fast_path else {
         connections.spawn(async move {
-            general_path(connection, Vec::new(), router).await;
+            general_path(connection, Zeroizing::default(), router).await;
             drop(place);
         });
         return;
@@ -207,7 +208,7 @@ async fn on_station(
 }
 
 /// Any request, by the HTTP library and the router; `read` was read already.
-async fn general_path(connection: Connection, read: Vec<u8>, router: Router) {
+async fn general_path(connection: Connection, read: Zeroizing<Vec<u8>>, router: Router) {
     let Connection {
         stream,
         peer,
@@ -303,7 +304,7 @@ mod tests {
             stopping: watch::channel(false).1,
         };
         // Whose head may take an hour.
-        let begun = b"GET / HTTP/1.1\r\n".to_vec();
+        let begun = b"GET / HTTP/1.1\r\n".to_vec().into();
         let served = general_path(connection, begun, Router::new());
         let bounded = tokio::time::timeout(Duration::from_secs(30), served);
         bounded.await.expect("it is given up");

@@ -5,16 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use zeroize::Zeroizing;
 
 /// Gives what was read before, then goes on with the connection.
 pub(crate) struct Rewound<S> {
-    read: Vec<u8>,
+    read: Zeroizing<Vec<u8>>,
     given: usize,
     stream: S,
 }
 
 impl<S> Rewound<S> {
-    pub(crate) fn new(read: Vec<u8>, stream: S) -> Self {
+    pub(crate) fn new(read: Zeroizing<Vec<u8>>, stream: S) -> Self {
         Self {
             read,
             given: 0,
@@ -37,7 +38,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
         buffer.put_slice(&left[..count]);
         self.given += count;
         if self.given == self.read.len() {
-            self.read = Vec::new();
+            self.read = Zeroizing::default();
             self.given = 0;
         }
         Poll::Ready(Ok(()))
@@ -83,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_comes_first_however_it_is_asked_for() {
         for step in 1..8 {
-            let mut rewound = Rewound::new(b"read ".to_vec(), &b"and the rest"[..]);
+            let mut rewound = Rewound::new(b"read ".to_vec().into(), &b"and the rest"[..]);
             let mut all = Vec::new();
             let mut chunk = vec![0; step];
             loop {

@@ -151,6 +151,7 @@ impl Contestant {
             keys: texts,
             first: 0,
             connections: CONNECTIONS,
+            pause_ms: 0,
             seconds,
             count_answers: false,
         };

@@ -21,8 +21,9 @@ use keywright_core::timestamp::Timestamp;
 use tokio::sync::watch;
 
 use super::*;
+use crate::lane::Lane;
 use crate::lease::Deadline;
-use crate::loads::{Joined, KeyOutcome, Lane, LoadBounds, Outcome};
+use crate::loads::{Joined, KeyOutcome, LoadBounds, Outcome};
 
 /// How long a lease lasts, in ticks of the clock.
 const LEASE: u64 = 1;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::poll;
-use keywright_core::decision::Code;
+use keywright_core::decision::{Code, Question};
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyspaceName;
 use keywright_core::key_text::{TagKey, TagKeys};
-use keywright_core::keyspace::DEFAULT;
+use keywright_core::keyspace::{DEFAULT, SERVICE};
 use keywright_engine::{Lease, LoadBounds, VerifierOptions, VerifyError};
-use keywright_store::StoreError;
+use keywright_store::{KeyFacts, StoreError};
 
 use crate::ambient::Counting;
 use crate::pausable::Fault;
@@ -28,6 +28,7 @@ on_both_stores! {
     a_well_formed_unknown_key_costs_one_query_and_then_none,
     an_imported_key_is_found_in_a_lane_of_its_own,
     made_up_texts_cannot_take_the_places_of_keys_made_here,
+    a_service_key_is_looked_up_though_the_places_of_other_keys_are_taken,
     keys_that_are_there_use_up_no_place,
     unknown_keys_wait_in_line_once_their_places_are_used_up,
     places_that_were_used_up_come_back,
@@ -300,12 +301,38 @@ async fn made_up_texts_cannot_take_the_places_of_keys_made_here(world: World) {
     assert_eq!(world.code(&one_more.text).await, Code::Valid);
 }
 
+async fn a_service_key_is_looked_up_though_the_places_of_other_keys_are_taken(world: World) {
+    let world = ready(world.bounded(1, 1)).await;
+    let (keyspace, tag_keys) = world.keyspace(SERVICE).await;
+    let service = world.draft_in(keyspace, &tag_keys, "an operator");
+    let facts = KeyFacts::from(&service.record.key);
+    world.store.invent(Digest::of(&service.text), facts);
+    let unknown = [world.draft("ada").await, world.draft("ada").await];
+    world.store.keys.before.close();
+    let waiting = begin(world.code(&unknown[0].text)).await;
+    let refused = world.try_verify(&unknown[1].text).await;
+    assert_eq!(refused, Err(VerifyError::Busy));
+    let question = Question {
+        permissions: &[""; 0],
+        keyspace: Some(SERVICE),
+    };
+    let verified = world
+        .verifier
+        .verify(&service.text, &question, |decision| decision.code);
+    let verified = begin(verified).await;
+    world.store.keys.before.has(2).await;
+    world.store.keys.before.open();
+    assert_eq!(verified.await, Ok(Code::Valid));
+    assert_eq!(waiting.await, Code::NotFound);
+}
+
 /// A verifier with four places for loads; those that find nothing come back one by one after `interval`.
 async fn with_four_places(world: World, interval: Duration) -> World {
     let options = VerifierOptions {
         loads: LoadBounds {
             tagged: 4,
             untagged: 1,
+            service: 1,
             absent_interval: interval,
         },
         ..VerifierOptions::default()

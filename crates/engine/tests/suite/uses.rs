@@ -26,6 +26,7 @@ on_both_stores! {
     every_code_is_counted_under_its_key,
     a_key_that_changes_while_it_is_used_loses_no_use,
     text_that_is_no_key_counts_for_the_keyspace_it_looks_like,
+    without_a_lease_text_that_is_no_key_counts_for_its_keyspace_too,
     what_a_failing_store_did_not_take_is_written_later_and_once,
     a_writer_who_goes_away_has_nothing_lost_and_nothing_written_twice,
     uses_before_and_after_the_hour_are_counted_in_their_own,
@@ -194,6 +195,11 @@ async fn a_key_that_changes_while_it_is_used_loses_no_use(world: World) {
     let expected = [(Code::Valid, 3), (Code::Suspended, 2), (Code::Revoked, 4)];
     assert_eq!(of_key(&world, &key).await, Counts::from(expected));
     assert_eq!(last_used(&world, &key).await, Some(used));
+}
+
+async fn without_a_lease_text_that_is_no_key_counts_for_its_keyspace_too(world: World) {
+    let world = world.with(Lease::none(), VerifierOptions::default());
+    text_that_is_no_key_counts_for_the_keyspace_it_looks_like(world).await;
 }
 
 async fn text_that_is_no_key_counts_for_the_keyspace_it_looks_like(world: World) {

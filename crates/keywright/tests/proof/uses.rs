@@ -51,7 +51,9 @@ fn counts_are_exact_after_a_stop(world: &World) {
     assert_eq!(of_key(world, &used, "INSUFFICIENT_PERMISSIONS"), 11);
     assert_eq!(of_key(world, &suspended, "SUSPENDED"), 13);
     assert_eq!(of_key(world, &revoked, "REVOKED"), 17);
-    assert_eq!(counted(&world.admin(), "/api/usage", "NOT_FOUND"), 19);
+    for of in ["/api/usage", "/api/usage?keyspace=default"] {
+        assert_eq!(counted(&world.admin(), of, "NOT_FOUND"), 19);
+    }
     let of_ada = "/api/usage?user_id=ada";
     assert_eq!(counted(&world.admin(), of_ada, "VALID"), 70);
 }

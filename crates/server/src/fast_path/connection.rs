@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
+use zeroize::Zeroizing;
 
 use super::answer::{self, Output};
 use super::head::{self, Recognised};
@@ -48,18 +49,30 @@ pub(crate) enum Left {
     /// It was answered for the last time, and the client may still be sending.
     Answered,
     /// The general path goes on, with these bytes read already.
-    HandedOver(Vec<u8>),
+    HandedOver(Zeroizing<Vec<u8>>),
 }
 
 /// What the requests of a thread are read into and answered from. A connection that waits holds neither.
 struct Scratch {
     input: Box<[u8; MAX_REQUEST]>,
+    /// So much of `input` holds something.
+    filled: usize,
     output: Output,
+}
+
+impl Scratch {
+    /// Keeps nothing of what was read: there are keys in it.
+    fn wipe(&mut self) {
+        self.input[..self.filled].fill(0);
+        zeroize::optimization_barrier(&self.input);
+        self.filled = 0;
+    }
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         input: Box::new([0; MAX_REQUEST]),
+        filled: 0,
         output: Output::new(),
     });
 }
@@ -82,7 +95,7 @@ struct Connection<'c> {
     stream: &'c mut TcpStream,
     peer: Peer,
     /// What arrived and is not answered: the beginning of a request, seldom more.
-    held: Vec<u8>,
+    held: Zeroizing<Vec<u8>>,
     /// Whether requests may be held whole, so that they are looked at before more is read.
     more: bool,
     /// How many bytes must be held before they can be a whole request.
@@ -107,7 +120,7 @@ impl FastPath {
         let mut connection = Connection {
             stream,
             peer,
-            held: Vec::new(),
+            held: Zeroizing::default(),
             more: false,
             wanted: 0,
             unsent: Vec::new(),
@@ -216,56 +229,67 @@ impl Connection<'_> {
     /// Reads once and answers what is whole. `None` where there is nothing to do but to go on.
     fn poll_turn(&mut self, context: &mut Context<'_>, shared: &FastPath) -> Poll<Option<Event>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { input, output } = scratch;
-            let filled = ready!(self.poll_fill(context, &mut input[..]));
-            let Ok(filled) = filled else {
-                return Poll::Ready(Some(Event::Ended));
-            };
-            if filled == self.held.len() && !self.more {
-                // The client sends no more. What it broke off is for the general path to answer.
-                let broken_off = !self.held.is_empty();
-                return Poll::Ready(Some(if broken_off {
-                    Event::HandOver
-                } else {
-                    Event::Ended
-                }));
-            }
-            if self.held.is_empty() {
-                self.ticks = 0;
-            }
-            output.cut(0);
-            let (answered, mut event) = self.answer_whole(&input[..filled], shared, output);
-            if answered > 0 {
-                self.ticks = 0;
-                self.partial_reads = 0;
-            }
-            self.held.clear();
-            self.held.extend_from_slice(&input[answered..filled]);
-            if self.held.is_empty() {
-                // What a longer request needed is not kept for the ones after it.
-                self.held = Vec::new();
-            } else if event.is_none() {
-                self.partial_reads += 1;
-                if self.partial_reads > PARTIAL_READS {
-                    event = Some(Event::HandOver);
-                }
-            }
-            self.poll_send(context, output.bytes(), event)
+            let event = self.poll_turn_in(scratch, context, shared);
+            scratch.wipe();
+            event
         })
     }
 
-    /// Puts what is held and what can be read behind it into `input`; how much that is.
+    fn poll_turn_in(
+        &mut self,
+        scratch: &mut Scratch,
+        context: &mut Context<'_>,
+        shared: &FastPath,
+    ) -> Poll<Option<Event>> {
+        if ready!(self.poll_fill(context, scratch)).is_err() {
+            return Poll::Ready(Some(Event::Ended));
+        }
+        let Scratch { input, output, .. } = scratch;
+        let input = &input[..scratch.filled];
+        if input.len() == self.held.len() && !self.more {
+            // The client sends no more. What it broke off is for the general path to answer.
+            let broken_off = !self.held.is_empty();
+            return Poll::Ready(Some(if broken_off {
+                Event::HandOver
+            } else {
+                Event::Ended
+            }));
+        }
+        if self.held.is_empty() {
+            self.ticks = 0;
+        }
+        output.cut(0);
+        let (answered, mut event) = self.answer_whole(input, shared, output);
+        if answered > 0 {
+            self.ticks = 0;
+            self.partial_reads = 0;
+        }
+        // What a longer request needed is not kept for the ones after it.
+        self.held = Zeroizing::new(input[answered..].to_vec());
+        if !self.held.is_empty() && event.is_none() {
+            self.partial_reads += 1;
+            if self.partial_reads > PARTIAL_READS {
+                event = Some(Event::HandOver);
+            }
+        }
+        self.poll_send(context, output.bytes(), event)
+    }
+
+    /// Puts what is held and what can be read behind it into the input.
     fn poll_fill(
         &mut self,
         context: &mut Context<'_>,
-        input: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(input);
+        scratch: &mut Scratch,
+    ) -> Poll<io::Result<()>> {
+        let mut buffer = ReadBuf::new(&mut scratch.input[..]);
         buffer.put_slice(&self.held);
-        if !self.more {
-            ready!(Pin::new(&mut *self.stream).poll_read(context, &mut buffer))?;
-        }
-        Poll::Ready(Ok(buffer.filled().len()))
+        let read = if self.more {
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut *self.stream).poll_read(context, &mut buffer)
+        };
+        scratch.filled = buffer.filled().len();
+        read
     }
 
     /// Answers the requests that are whole; how many bytes they had, and what is to be done next.

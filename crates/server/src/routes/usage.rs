@@ -44,7 +44,7 @@ pub(crate) struct UsageFilter {
 /// Read how often keys were used
 ///
 /// Counts of verifications by what they were answered, in buckets of an hour or a day, at most 1000 of them. What was
-/// counted last is there within moments; what is older than the server keeps is not there.
+/// counted last is there within `--usage-interval`, 10 seconds by default; what is older than the server keeps is not there.
 #[utoipa::path(
     get,
     path = "/api/usage",

@@ -287,11 +287,14 @@ impl Store for ThisStore {
             // A task of its own: whoever began it may go away while others wait.
             tokio::spawn(load::Reader::of(self).read_for(turn));
         }
-        answered.await.unwrap_or_else(|_| {
-            Err(StoreError::Internal(
+        // Those before it may take as long as it may itself.
+        match tokio::time::timeout(self.patience, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StoreError::Internal(
                 "a reading of keys was broken off".to_owned(),
-            ))
-        })
+            )),
+            Err(_) => Err(timed_out()),
+        }
     }
 
     async fn load_keyspaces(&self) -> Result<Loaded<Vec<KeyspaceFacts>>, StoreError> {
