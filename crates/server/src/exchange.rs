@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -89,7 +89,10 @@ pub(crate) async fn carry_out(
     let status = response.status();
     measure(route, method, status.as_u16(), took.as_secs_f64());
     let code = code.map(ErrorCode::as_str);
-    if status.is_server_error() {
+    if status == StatusCode::SERVICE_UNAVAILABLE && !state.refusals_logged.is_due(began) {
+        // A flood that is turned away would be one in the log as well. The metrics count each.
+        tracing::debug!(%request_id, method, route, status = status.as_u16(), code, ?took, %source, "request");
+    } else if status.is_server_error() {
         tracing::warn!(%request_id, method, route, status = status.as_u16(), code, ?took, %source, "request failed");
     } else {
         tracing::debug!(%request_id, method, route, status = status.as_u16(), code, ?took, %source, "request");

@@ -27,6 +27,7 @@ mod server;
 mod settings;
 mod shared_reads;
 mod source;
+mod sparing;
 mod state;
 mod telemetry;
 mod validate;

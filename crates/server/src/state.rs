@@ -18,6 +18,7 @@ use crate::jwt::JwtVerifier;
 use crate::request_id::RequestIds;
 use crate::settings::Settings;
 use crate::shared_reads::SharedReads;
+use crate::sparing::Sparing;
 use crate::telemetry::MetricsText;
 
 /// What the server takes from its surroundings.
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) body_timeout: Duration,
     /// Set once the server was told to stop: it is not ready any more.
     pub(crate) stopping: AtomicBool,
+    /// Requests that were answered 503, in the log.
+    pub(crate) refusals_logged: Sparing,
 }
 
 impl AppState {
@@ -78,6 +81,7 @@ impl AppState {
             request_timeout: settings.request_timeout,
             body_timeout: settings.body_timeout,
             stopping: AtomicBool::new(false),
+            refusals_logged: Sparing::default(),
             mints: mints(store.clone()),
             store,
             clock,
