@@ -48,12 +48,16 @@ struct Options {
 const CONNECTIONS: usize = 16;
 
 /// What the second load asks about.
-const COMPANY: [&str; 4] = [
+const COMPANY: [&str; 5] = [
     "hot keys, too",
     "right check, wrong tag",
     "unknown, right tag",
-    "the same by 512 connections",
+    "hot keys, 512 connections",
+    "unknown, right tag, 512 connections",
 ];
+
+/// The row with which each is compared: of as many connections, and hot keys.
+const BESIDE_HOT: [usize; 5] = [0, 0, 0, 3, 3];
 
 /// As many wait for look-ups as may, and as many more are turned away and come again, together about as often as the
 /// measured load asks.
@@ -98,17 +102,23 @@ async fn main() -> Outcome {
         count_answers: true,
         ..measured.clone()
     };
-    let crowd = Load {
+    let crowd = |keys: KeyFile| Load {
         first: junk / 2,
         connections: CROWD,
         pause_ms: CROWD_PAUSE_MS,
-        ..others(unknown.clone())
+        ..others(keys)
     };
-    let mut company = [others(hot_keys), others(wrong_tags), others(unknown), crowd];
+    let mut company = [
+        others(hot_keys.clone()),
+        others(wrong_tags),
+        others(unknown.clone()),
+        crowd(hot_keys),
+        crowd(unknown),
+    ];
 
     progress("warming up");
     company[0].run(keywright.server().address(), folder.path())?;
-    let mut results: [Vec<Sample>; 4] = Default::default();
+    let mut results: [Vec<Sample>; 5] = Default::default();
     for round in 0..rounds {
         progress(format!("round {} of {rounds}", round + 1));
         for index in order(round, company.len()) {
@@ -196,7 +206,7 @@ impl Sample {
 }
 
 fn report(
-    results: &[Vec<Sample>; 4],
+    results: &[Vec<Sample>; 5],
     hot: usize,
     junk: usize,
     rounds: usize,
@@ -211,9 +221,9 @@ fn report(
              rotated. The first, of which the upper table speaks, asks about {hot} hot keys. The second asks about the \
              same hot keys in the first row, and about {junk} different keys that do not exist in the others; program, \
              connections, requests and the size of the file they come from are the same, so that what changes from row \
-             to row is only whether the keys exist. In the last row it has {CROWD} connections instead, each of which \
-             waits for {CROWD_PAUSE_MS} ms after an answer. Throughput and p99 beside junk are divided by those beside hot \
-             keys in the same round: median, least … quartiles … greatest."
+             to row is only whether the keys exist. In the last two rows it has {CROWD} connections instead, each of \
+             which waits for {CROWD_PAUSE_MS} ms after an answer. Throughput and p99 beside junk are divided by those \
+             beside hot keys of as many connections in the same round: median, least … quartiles … greatest."
         ))
         .note(
             "wrk is a closed loop: each load has 16 questions open at any time, and junk that is answered sooner than \
@@ -223,7 +233,7 @@ fn report(
         )
 }
 
-fn legitimate(results: &[Vec<Sample>; 4]) -> Table {
+fn legitimate(results: &[Vec<Sample>; 5]) -> Table {
     let mut table = Table::new([
         "the other half of the load",
         "legitimate requests/s",
@@ -236,16 +246,16 @@ fn legitimate(results: &[Vec<Sample>; 4]) -> Table {
     ]);
     for (index, (name, samples)) in COMPANY.iter().zip(results).enumerate() {
         let ratio = |figure: fn(&Sample) -> f64| {
-            if index == 0 {
+            if BESIDE_HOT[index] == index {
                 return "1".to_owned();
             }
-            let pairs = samples.iter().zip(&results[0]);
+            let pairs = samples.iter().zip(&results[BESIDE_HOT[index]]);
             let ratios =
                 pairs.map(|(beside_junk, beside_hot)| figure(beside_junk) / figure(beside_hot));
             format!("{:.2}", Spread::of(ratios))
         };
         let goal = |goal: &str| {
-            if index == 0 {
+            if BESIDE_HOT[index] == index {
                 String::new()
             } else {
                 goal.to_owned()
@@ -266,7 +276,7 @@ fn legitimate(results: &[Vec<Sample>; 4]) -> Table {
     table
 }
 
-fn second(results: &[Vec<Sample>; 4]) -> Table {
+fn second(results: &[Vec<Sample>; 5]) -> Table {
     let mut table = Table::new([
         "the other half of the load",
         "its requests/s",
@@ -276,7 +286,7 @@ fn second(results: &[Vec<Sample>; 4]) -> Table {
         "for 1000 of its requests",
         "goal",
     ]);
-    let goals = ["", "0", "bounded", "bounded"];
+    let goals = ["", "0", "bounded", "", "bounded"];
     for ((name, samples), goal) in COMPANY.iter().zip(results).zip(goals) {
         let requests: f64 = samples
             .iter()
