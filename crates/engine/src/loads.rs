@@ -82,13 +82,18 @@ impl Loads {
         if let Some((_, outcome)) = self.waiting.get(digest) {
             return Joined::Waiting(outcome.clone());
         }
-        if self.count[lane] >= bounds.of(lane) {
+        if self.is_full(lane, bounds) {
             return Joined::Full;
         }
         let (sender, receiver) = watch::channel(None);
         self.count[lane] += 1;
         self.waiting.insert(*digest, (lane, receiver.clone()));
         Joined::Begun(sender, receiver)
+    }
+
+    /// Whether as many go on in this lane as may.
+    pub(crate) fn is_full(&self, lane: Lane, bounds: LoadBounds) -> bool {
+        self.count[lane] >= bounds.of(lane)
     }
 
     /// Whoever comes from now on does not find this load any more.

@@ -541,6 +541,43 @@ async fn what_the_database_cannot_tell_is_told_by_the_handler(store: Kind) {
     }
 }
 
+/// Where it decides from memory. (On PostgreSQL it does not yet, and asks for each.)
+#[tokio::test]
+async fn who_asks_beyond_the_bound_of_look_ups_is_turned_away_by_the_handler() {
+    let world = World::with(Kind::Sqlite, |settings| {
+        settings.verifier.loads.tagged = 1;
+    })
+    .await;
+    let (_, service) = world.service_key(&["keys:verify"]).await;
+    let ada = world.user("ada");
+    let mut requests = Vec::new();
+    for name in ["a", "b"] {
+        let key = ada.create_key(name, &[]).await;
+        let body = json!({"key": key.text}).to_string();
+        requests.push(request(&headers(&service), &body));
+    }
+    // Whoever asks is known, and so are the keyspaces.
+    let made_up = json!({"key": "agpt_"}).to_string();
+    let made_up = request(&headers(&service), &made_up);
+    let mut connections = [world.connect().await, world.connect().await];
+    connections[0].write(&made_up).await;
+    assert_eq!(code(&answer(&mut connections[0]).await.1), "NOT_FOUND");
+
+    world.store.hold_lookups();
+    connections[0].write(&requests[0]).await;
+    world.store.arrived.acquire().await.unwrap().forget();
+    for _ in 0..2 {
+        connections[1].write(&requests[1]).await;
+        let refused = connections[1].answer().await;
+        assert_eq!((refused.status, &*refused.code()), (503, "unavailable"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    world.store.release_lookups();
+    assert_eq!(code(&answer(&mut connections[0]).await.1), "VALID");
+    connections[1].write(&requests[1]).await;
+    assert_eq!(code(&answer(&mut connections[1]).await.1), "VALID");
+}
+
 async fn a_change_is_seen_on_the_same_connection(store: Kind) {
     let world = World::on(store).await;
     let (_, service) = world.service_key(&["keys:verify"]).await;
