@@ -82,18 +82,13 @@ impl Loads {
         if let Some((_, outcome)) = self.waiting.get(digest) {
             return Joined::Waiting(outcome.clone());
         }
-        if self.is_full(lane, bounds) {
+        if self.count[lane] >= bounds.of(lane) {
             return Joined::Full;
         }
         let (sender, receiver) = watch::channel(None);
         self.count[lane] += 1;
         self.waiting.insert(*digest, (lane, receiver.clone()));
         Joined::Begun(sender, receiver)
-    }
-
-    /// Whether as many go on in this lane as may.
-    pub(crate) fn is_full(&self, lane: Lane, bounds: LoadBounds) -> bool {
-        self.count[lane] >= bounds.of(lane)
     }
 
     /// Whoever comes from now on does not find this load any more.

@@ -120,13 +120,6 @@ impl Verifier {
         &self.0.memory.lease
     }
 
-    /// Whether keys that memory does not know are turned away at the moment, since as many are being looked up as may be
-    /// at once.
-    pub fn turns_away(&self) -> bool {
-        let gate = self.0.memory.gate();
-        gate.loads.is_full(Lane::Tagged, self.0.options.loads)
-    }
-
     /// How full memory is.
     pub fn occupancy(&self) -> Occupancy {
         self.0.memory.occupancy()

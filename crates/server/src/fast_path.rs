@@ -21,7 +21,6 @@ mod request;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 use axum::Router;
 use axum::body::Body;
@@ -77,15 +76,8 @@ impl FastPath {
 
     /// The router's answer; `None` where it could give none. Who does not wait for it any more ends the asking.
     async fn routed(&self, request: axum::http::Request<Body>) -> Option<Response> {
-        let mut answering = Box::pin(self.router.clone().oneshot(request));
-        // To turn somebody away takes less time than to have another thread do it.
-        if self.state.verifier.turns_away()
-            && let Poll::Ready(Ok(answered)) = futures::poll!(answering.as_mut())
-        {
-            return Some(answered);
-        }
         let mut asking = JoinSet::new();
-        asking.spawn_on(answering, &self.general);
+        asking.spawn_on(self.router.clone().oneshot(request), &self.general);
         // It ends without an answer where the server does, or by a panic, which the hook has told.
         let Ok(answered) = asking.join_next().await?.ok()?;
         Some(answered)
