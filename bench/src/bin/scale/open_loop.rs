@@ -14,11 +14,15 @@ use keywright_bench::rounds::order;
 use keywright_core::key_text::KeyText;
 use keywright_engine::VerifyError;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::bare::Bare;
 use crate::verifying::Verifying;
 
 const PER_SECOND: u64 = 1_000;
+
+/// How many keys are verified beforehand.
+const WARM_UP: u64 = 200;
 
 /// How many turns each takes.
 const TURNS: usize = 4;
@@ -92,8 +96,7 @@ pub(crate) fn measure(
         })
         .collect::<Outcome<Vec<_>>>()?;
     // Connections are open and the keyspaces read, as they are in a server that runs.
-    let first = verifying.population.text(shuffled(0, keys))?;
-    runtime.block_on(verifying.verify(first.expose()))?;
+    runtime.block_on(warm_up(&verifying, keys))?;
 
     let mut millis = [Vec::new(), Vec::new(), Vec::new()];
     let turned_away = Arc::new(AtomicUsize::new(0));
@@ -134,6 +137,20 @@ pub(crate) fn measure(
         latencies: millis.map(Latencies::of),
         turned_away: turned_away.load(Ordering::Relaxed),
     })
+}
+
+/// Verifies so many keys at once that every connection is needed.
+async fn warm_up(verifying: &Verifying, keys: u64) -> Outcome {
+    let mut tasks = JoinSet::new();
+    for place in 0..(WARM_UP.min(keys / 2)) {
+        let text = verifying.population.text(shuffled(place, keys))?;
+        let verifying = verifying.clone();
+        tasks.spawn(async move { verifying.verify(text.expose()).await });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task??;
+    }
+    Ok(())
 }
 
 /// Begins something with each text, one every millisecond; how long after it was meant to begin each was done, in
