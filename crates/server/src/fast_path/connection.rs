@@ -255,6 +255,11 @@ impl Connection<'_> {
                 Event::Ended
             }));
         }
+        if shared.is_stopping() && !input.is_empty() {
+            // The general path finishes what has begun, and says that it was the last.
+            self.held = Zeroizing::new(input.to_vec());
+            return Poll::Ready(Some(Event::HandOver));
+        }
         if self.held.is_empty() {
             self.ticks = 0;
         }
