@@ -21,6 +21,19 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// After this seq, in a history of which nothing is known but that.
+    pub(crate) fn after(seq: u64) -> Self {
+        Self {
+            applied: VecDeque::new(),
+            forgotten: seq,
+        }
+    }
+
+    /// Whether the change of this seq was applied, as far as it is remembered.
+    pub(crate) fn knows(&self, seq: u64) -> bool {
+        self.applied.iter().any(|change| change.seq == seq)
+    }
+
     /// Notes that a change was applied. Changes of several tasks may come in another order than their seqs'.
     pub(crate) fn note(&mut self, change: LoggedChange) {
         if self.applied.len() == REMEMBERED

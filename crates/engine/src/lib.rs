@@ -4,6 +4,7 @@
 //! it is about, and a process that might miss a change has no lease and asks the store.
 
 mod absences;
+pub mod coherence;
 mod decision;
 mod figures;
 mod history;

@@ -51,11 +51,12 @@ impl Wanted for KeyOf {
 
     async fn read(&self, from: &Source) -> Result<Result<Self::Found, Outdated>, StoreError> {
         let place = from.absences.place(self.lane).await;
+        let history = from.memory.history();
         let loaded = from.store.load_key(&self.digest).await?;
         if loaded.found.is_none() {
             place.use_up();
         }
-        Ok(from.memory.fill(&self.digest, &loaded))
+        Ok(from.memory.fill(history, &self.digest, &loaded))
     }
 
     fn end(&self, loads: &mut Loads) {
@@ -70,8 +71,9 @@ impl Wanted for AllKeyspaces {
     type Found = ();
 
     async fn read(&self, from: &Source) -> Result<Result<(), Outdated>, StoreError> {
+        let history = from.memory.history();
         let loaded = from.store.load_keyspaces().await?;
-        Ok(from.memory.fill_keyspaces(loaded))
+        Ok(from.memory.fill_keyspaces(history, loaded))
     }
 
     fn end(&self, loads: &mut Loads) {

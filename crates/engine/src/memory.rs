@@ -32,6 +32,7 @@ pub(crate) struct Memory {
     keyspaces: ArcSwapOption<Keyspaces>,
     gate: Mutex<Gate>,
     evictions: AtomicU64,
+    generation: AtomicU64,
 }
 
 /// What is touched only by whoever fills or drops.
@@ -72,6 +73,7 @@ impl Memory {
             keyspaces: ArcSwapOption::empty(),
             gate: Mutex::default(),
             evictions: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -96,18 +98,46 @@ impl Memory {
         self.keyspaces.load()
     }
 
+    /// Which history memory follows. What was read before it began is of another.
+    pub(crate) fn history(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Forgets everything, and follows the history that goes on after `seq`.
+    pub(crate) fn begin_anew(&self, seq: u64) {
+        let mut gate = self.gate();
+        // Within the gate, so that what is on its way from the store finds itself outdated.
+        self.generation.fetch_add(1, Ordering::Release);
+        gate.history = History::after(seq);
+        gate.owners = Owners::default();
+        self.records.clear();
+        self.absent.clear();
+        self.keyspaces.store(None);
+    }
+
+    /// Applies what the log says. What this process committed itself is applied already.
+    pub(crate) fn follow(&self, changes: &[LoggedChange]) {
+        let mut gate = self.gate();
+        for change in changes {
+            if !gate.history.knows(change.seq) {
+                self.apply(&mut gate, change);
+            }
+        }
+    }
+
     /// Remembers what was read of a key, and has no load of it under way any longer.
     ///
     /// # Errors
     /// [`Outdated`], and nothing is remembered and the load goes on.
     pub(crate) fn fill(
         &self,
+        history: u64,
         digest: &Digest,
         loaded: &Loaded<Option<KeyFacts>>,
     ) -> Result<Option<CachedKey>, Outdated> {
         let mut gate = self.gate();
         let found = loaded.found.as_ref();
-        if !gate.history.has_key_as_of(loaded.seq, digest, found) {
+        if history != self.history() || !gate.history.has_key_as_of(loaded.seq, digest, found) {
             return Err(Outdated);
         }
         // I3: within the gate, so that whoever comes later finds either the record or, after a change, nothing.
@@ -134,10 +164,11 @@ impl Memory {
     /// [`Outdated`], and nothing is remembered and the load goes on.
     pub(crate) fn fill_keyspaces(
         &self,
+        history: u64,
         loaded: Loaded<Vec<KeyspaceFacts>>,
     ) -> Result<(), Outdated> {
         let mut gate = self.gate();
-        if !gate.history.has_keyspaces_as_of(loaded.seq) {
+        if history != self.history() || !gate.history.has_keyspaces_as_of(loaded.seq) {
             return Err(Outdated);
         }
         gate.loads.end_keyspaces();

@@ -162,6 +162,15 @@ impl<E: Entry> Table<E> {
         self.write(hash).remove(hash, digest);
     }
 
+    /// Drops every entry.
+    pub(crate) fn clear(&self) {
+        for part in &self.parts {
+            let mut kept = part.0.write().unwrap_or_else(PoisonError::into_inner);
+            kept.entries.clear();
+            kept.bytes = 0;
+        }
+    }
+
     /// How many entries there are, and the bytes they take.
     pub(crate) fn fill(&self) -> (usize, u64) {
         let parts = self.parts.iter().map(|part| {

@@ -120,6 +120,10 @@ impl Verifier {
         &self.0.memory.lease
     }
 
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
     /// How full memory is.
     pub fn occupancy(&self) -> Occupancy {
         self.0.memory.occupancy()

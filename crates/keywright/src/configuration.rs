@@ -59,6 +59,10 @@ pub(crate) struct Configuration {
     pub(crate) usage_retention: Option<Duration>,
     /// How often they are written.
     pub(crate) usage_interval: Duration,
+    /// How long leases are, if this is the first node.
+    pub(crate) lease: Option<Duration>,
+    /// Whether the database is not to tell of changes.
+    pub(crate) no_notify: bool,
     /// What is logged.
     pub(crate) log: LogFilter,
     /// How.
@@ -120,6 +124,8 @@ impl Configuration {
             admin_key_file: process.admin_key_file,
             workers: process.workers,
             cache_keys: process.cache_keys,
+            lease: process.lease.map(|lease| lease.0),
+            no_notify: process.no_notify.unwrap_or(false),
             usage_retention: process.usage_retention.unwrap_or_default().0,
             usage_interval: process.usage_interval.unwrap_or_default().0,
             log: process.log.unwrap_or_default(),

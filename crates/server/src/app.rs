@@ -19,6 +19,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use crate::authority::Needs;
 use crate::exchange;
 use crate::openapi;
+use crate::propagation;
 use crate::request_id;
 use crate::routes;
 use crate::settings::Settings;
@@ -164,6 +165,12 @@ fn cors(settings: &Settings) -> Option<CorsLayer> {
             HeaderName::from_static("keywright-user"),
             request_id::REQUEST_ID,
         ])
-        .expose_headers([LINK, RETRY_AFTER, request_id::REQUEST_ID]);
+        .expose_headers([
+            LINK,
+            RETRY_AFTER,
+            request_id::REQUEST_ID,
+            propagation::NODES,
+            propagation::MILLISECONDS,
+        ]);
     Some(layer)
 }

@@ -16,6 +16,7 @@ use keywright_api::ErrorCode;
 use keywright_core::ambient::EntropyError;
 
 use crate::problem::Problem;
+use crate::propagation::Propagation;
 use crate::request_id::{self, REQUEST_ID};
 use crate::source::{Peer, forwarded_for, source_of};
 use crate::state::AppState;
@@ -72,14 +73,17 @@ pub(crate) async fn carry_out(
         source,
     });
 
-    let response = match check_limits(&request) {
-        Ok(()) => run(&state, request, next).await,
-        Err(problem) => problem.into_response(),
+    let (response, propagation) = match check_limits(&request) {
+        Ok(()) => Propagation::of(run(&state, request, next)).await,
+        Err(problem) => (problem.into_response(), None),
     };
     let (code, mut response) = finish(response, &request_id);
     // infallible: well-formed ids are visible ASCII
     let id = HeaderValue::from_str(&request_id).expect("a request id is visible ASCII");
     response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(propagation) = propagation {
+        propagation.tell(response.headers_mut());
+    }
     response
         .headers_mut()
         .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

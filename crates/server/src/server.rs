@@ -136,6 +136,9 @@ impl Server {
         let flush = self.state.verifier.uses().flush(self.state.clock.now());
         let flush = tokio::time::timeout(LAST_WRITE, flush).await;
         let uses_written = matches!(flush, Ok(Ok(())));
+        if let Some(membership) = &self.state.membership {
+            membership.leave().await;
+        }
         self.state.store.close().await;
         // Last, for connections to the database may have been made there.
         self.workers.end().await;

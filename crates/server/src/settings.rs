@@ -37,6 +37,9 @@ pub struct Settings {
     pub use_flush_interval: Duration,
     /// What bounds verification: keys in memory, keys being looked up.
     pub verifier: VerifierOptions,
+    /// How the process takes part in a cluster, where the store has one. With nothing it takes no part: then it decides
+    /// nothing from memory, and its changes wait for nobody.
+    pub node: Option<NodeSettings>,
     /// How long counts of use are kept; for ever where nothing is said. Whole days (UTC) are removed.
     pub usage_retention: Option<Duration>,
     /// How many connections may be open at once; further ones wait to be accepted.
@@ -44,6 +47,19 @@ pub struct Settings {
     /// How many threads serve verifications, beside the runtime that the server is started on and that does the rest;
     /// with none, that runtime does everything.
     pub workers: usize,
+}
+
+/// How the process takes part in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// What people call it: the machine's name.
+    pub name: String,
+    /// Where it listens.
+    pub address: String,
+    /// How long leases are, if it is the first node to say so.
+    pub lease: Option<Duration>,
+    /// Whether the database is to tell of changes (`LISTEN`), or is asked for them at every renewal only.
+    pub notices: bool,
 }
 
 /// How users are recognised: by a shared secret, by an identity provider's public keys, or both.
@@ -84,6 +100,7 @@ impl Default for Settings {
             stop_timeout: Duration::from_secs(30),
             use_flush_interval: Duration::from_secs(10),
             verifier: VerifierOptions::default(),
+            node: None,
             usage_retention: Some(Duration::from_hours(400 * 24)),
             max_connections: 10_000,
             workers: thread::available_parallelism().map_or(1, NonZeroUsize::get),

@@ -7,16 +7,19 @@ use std::time::Duration;
 use futures::FutureExt;
 use ipnet::IpNet;
 use keywright_core::ambient::{Clock, Entropy};
-use keywright_core::identifier::KeyspaceName;
+use keywright_core::identifier::{KeyspaceName, time_ordered_id};
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::Keyspace;
+use keywright_engine::coherence::{Membership, NodeOptions};
 use keywright_engine::{Lease, Verifier};
 use keywright_store::Store;
+use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId};
 
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
+use crate::propagation::Propagating;
 use crate::request_id::RequestIds;
-use crate::settings::Settings;
+use crate::settings::{NodeSettings, Settings};
 use crate::shared_reads::SharedReads;
 use crate::sparing::Sparing;
 use crate::telemetry::MetricsText;
@@ -44,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) request_ids: RequestIds,
     pub(crate) verifier: Verifier,
+    /// In a cluster.
+    pub(crate) membership: Option<Membership>,
     pub(crate) jwt: JwtVerifier,
     pub(crate) failures: FailureTable,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -65,14 +70,22 @@ impl AppState {
         } = surroundings;
         // First of all: what is counted before there is somebody who counts is lost, for as long as the process lives.
         let metrics = MetricsText::install();
-        // Where others can change the database as well, nobody tells this process of their changes.
+        // Where others can change the database as well, a lease has to be asked for.
         let lease = if store.is_exclusive() {
             Lease::endless()
         } else {
             Lease::none()
         };
+        let verifier = Verifier::new(store.clone(), clock.clone(), lease, settings.verifier);
+        let membership = settings.node.as_ref().and_then(|node| {
+            let options = node_options(node, &*clock, &*entropy);
+            Membership::begin(&store, &verifier, clock.clone(), options)
+        });
+        let changes = membership.as_ref().map(Membership::changes);
+        store.settle_with(Arc::new(Propagating(changes)));
         Self(Arc::new(Inner {
-            verifier: Verifier::new(store.clone(), clock.clone(), lease, settings.verifier),
+            verifier,
+            membership,
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
@@ -87,6 +100,27 @@ impl AppState {
             clock,
             entropy,
         }))
+    }
+}
+
+/// The margin of a lease: two clocks that begin together may be so far apart at its end, as a part of it.
+const MARGIN: u32 = 20;
+
+fn node_options(node: &NodeSettings, clock: &dyn Clock, entropy: &dyn Entropy) -> NodeOptions {
+    NodeOptions {
+        card: NodeCard {
+            // infallible: the server could mint no key either
+            id: NodeId(time_ordered_id(clock, entropy).expect("random bytes")),
+            name: node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: node.address.clone(),
+            since: clock.now(),
+        },
+        wanted: node.lease.map(|lease| LeaseTerms {
+            lease,
+            margin: lease / MARGIN,
+        }),
+        notices: node.notices,
     }
 }
 

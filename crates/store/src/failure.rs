@@ -13,6 +13,9 @@ pub(crate) enum Failure {
     Database(sqlx::Error),
     /// A row holds what no version of this program writes; the text names the column, never its content.
     Damaged(String),
+    /// Whoever asked is told this.
+    #[allow(dead_code, reason = "of a cluster")]
+    Refused(StoreError),
 }
 
 impl From<sqlx::Error> for Failure {
@@ -34,6 +37,7 @@ impl Failure {
     ) -> StoreError {
         match self {
             Self::Damaged(text) => StoreError::Damaged(text),
+            Self::Refused(error) => error,
             Self::Database(error) => explain(error, refused),
         }
     }

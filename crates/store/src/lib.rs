@@ -5,6 +5,7 @@
 //! power loss.
 
 mod catalogue_text;
+pub mod cluster;
 mod code_number;
 mod error;
 mod failure;
@@ -31,6 +32,7 @@ use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
 use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 
+use crate::cluster::{Cluster, Settling};
 pub use crate::error::{OpenError, StoreError};
 pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
 pub use crate::usage::{
@@ -248,6 +250,17 @@ pub trait Store: Send + Sync + 'static {
     /// From now on, tells `observer` of every change that this process commits, before it is answered. Only the
     /// first one asked for is told.
     fn observe(&self, observer: Arc<dyn ChangeObserver>);
+
+    /// From now on, has every change that could make an earlier answer wrong wait for `settling` before it is answered,
+    /// whatever became of it. Only the first one asked for is used.
+    fn settle_with(&self, settling: Arc<dyn Settling>);
+
+    /// Waits as a change does, for all changes that are committed by now: before something is answered that rests on one
+    /// of them.
+    async fn settle(&self) -> Result<(), StoreError>;
+
+    /// What nodes tell each other through this database; `None` where it has one node.
+    fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>>;
 
     /// Whether nobody but this process can change the database while it is open: an observer then learns of all.
     fn is_exclusive(&self) -> bool;

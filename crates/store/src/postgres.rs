@@ -1,9 +1,11 @@
 //! The store of a cluster: PostgreSQL, or a service that speaks its protocol.
 
 mod classification;
+mod cluster;
 mod connecting;
 mod creating;
 mod insertion;
+mod literal;
 #[cfg(test)]
 mod planner;
 mod uses;
@@ -13,15 +15,16 @@ use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, PgRow as Row};
-use sqlx::{Connection as _, PgConnection as Connection, Postgres as Db};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgRow as Row};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres as Db, Row as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
 use self::insertion::{insert_created, insert_entry};
-use self::statements::{Built, Carried, Change, CreateKey, LogStamp, carry_out};
+use self::statements::{Appended, Built, Carried, Change, CreateKey, LogStamp, carry_out};
 use self::uses::{add_counts, gone_keys, write_last_uses};
+use crate::cluster::{Cluster, PROTOCOL, Settling, Standing};
 use crate::failure::{Failure, timed_out};
 use crate::line::Line;
 use crate::{
@@ -80,17 +83,30 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "imported keys",
         include_str!("../migrations/postgres/0003_imported_keys.sql"),
     ),
+    (
+        4,
+        "cluster",
+        include_str!("../migrations/postgres/0004_cluster.sql"),
+    ),
 ];
 
 const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";
-/// One statement, so that the row of `cluster` is held for no round trip but the commit's own.
-const APPEND: &str = "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 RETURNING last_seq), \
-     appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
-         SELECT last_seq, $1, $2, $3, $4, $5, $6 FROM bumped RETURNING seq) \
-     SELECT seq, CAST(pg_notify('keywright_changes', CAST(seq AS TEXT)) AS TEXT) FROM appended";
+/// What a change may rest on that changed nothing itself.
+const STANDING: &str = "SELECT last_seq, lease_ms, margin_ms FROM cluster WHERE id = 1";
 const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
      FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, APPEND, HEALTH];
+const OWN_STATEMENTS: &[&str] = &[
+    LEDGER_EXISTS,
+    STANDING,
+    HEALTH,
+    cluster::RENEW,
+    cluster::NODES,
+    cluster::REMOVE,
+    cluster::LEAVE,
+    cluster::READ_LOG,
+    cluster::TRIM,
+    cluster::LOG_LENGTH,
+];
 
 /// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or
 /// a service that runs out of disk, makes a database read-only by its default. I1: whatever the server's own setting is, a
@@ -141,6 +157,9 @@ pub struct PostgresStore {
     /// How long to wait for one of them to end.
     wait: Duration,
     observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
+    settling: OnceLock<Arc<dyn Settling>>,
+    /// Where the nodes' own connections go.
+    address: PgConnectOptions,
 }
 
 /// The connections to the server that takes changes.
@@ -179,7 +198,7 @@ impl PostgresStore {
         let _ = connection.close().await;
 
         let patience = options.statement_timeout + Duration::from_secs(1);
-        let pool = connecting::pool(address, &options);
+        let pool = connecting::pool(address.clone(), &options);
         Ok(Self {
             primary: Arc::new(Primary {
                 pool,
@@ -195,6 +214,8 @@ impl PostgresStore {
             lists: Semaphore::new(part_of(options.max_connections, 4)),
             wait: options.patience,
             observer: Arc::default(),
+            settling: OnceLock::new(),
+            address,
         })
     }
 
@@ -225,14 +246,19 @@ impl PostgresStore {
         let observer = self.observer.clone();
         // A task of its own: a caller that goes away cancels nothing.
         let written = tokio::spawn(async move {
-            let Carried { outcome, logged } = primary.write(&change, &nonce).await?;
-            if let (Some(observer), Some(change)) = (observer.get(), logged) {
+            let (carried, standing) = primary.write(&change, &nonce).await?;
+            if let (Some(observer), Some(change)) = (observer.get(), carried.logged) {
                 observer.committed(&[change]);
             }
-            Ok(outcome)
+            Ok((carried.outcome, standing))
         })
         .await;
-        written.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
+        let (outcome, standing) = written
+            .unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))?;
+        if standing.is_some() {
+            self.settled(standing).await;
+        }
+        Ok(outcome)
     }
 
     /// Those that wait together are one transaction.
@@ -295,7 +321,7 @@ impl Primary {
         &self,
         change: &C,
         nonce: &[u8; 16],
-    ) -> Result<Carried<C::Outcome>, StoreError> {
+    ) -> Result<(Carried<C::Outcome>, Option<Standing>), StoreError> {
         let _share = share_of(&self.changes, self.wait, "too many changes are waiting").await?;
         let mut connection = self
             .pool
@@ -310,7 +336,11 @@ impl Primary {
             match made {
                 Ok(Ok(made)) => return Ok(made),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
-                Ok(Err(failure)) => return Err(meaning(failure)),
+                Ok(Err(failure)) => {
+                    // It may be in the middle of something.
+                    connection.close_on_drop();
+                    return Err(meaning(failure));
+                }
                 Err(_) => {
                     // Unless its commit was sent already, the server rolls back when the connection goes.
                     connection.close_on_drop();
@@ -321,37 +351,87 @@ impl Primary {
     }
 }
 
-/// Makes a change as one transaction.
+/// Makes a change as one transaction; where it [settles](Change::SETTLES), also what its outcome may rest on.
 async fn transaction<C: Change>(
     connection: &mut Connection,
     change: &C,
     nonce: &[u8; 16],
-) -> Result<Carried<C::Outcome>, Failure> {
-    let mut transaction = connection
-        .begin_with(if C::DURABLE { BEGIN } else { BEGIN_RELAXED })
-        .await?;
-    let made = carry_out(change, nonce, &mut transaction).await?;
-    transaction.commit().await?;
-    Ok(made)
+) -> Result<(Carried<C::Outcome>, Option<Standing>), Failure> {
+    let begin = if C::DURABLE { BEGIN } else { BEGIN_RELAXED };
+    sqlx::raw_sql(begin).execute(&mut *connection).await?;
+    let made = async {
+        let carried = carry_out(change, nonce, connection).await?;
+        let own = carried.logged.as_ref().zip(carried.terms);
+        let mut standing = own.map(|(change, terms)| Standing {
+            seq: change.seq,
+            is_own: true,
+            terms,
+        });
+        if standing.is_none() {
+            if C::SETTLES {
+                standing = newest(connection).await?;
+            }
+            sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+        }
+        Ok((carried, standing))
+    };
+    let made: Result<_, Failure> = made.await;
+    if made.is_err() {
+        // Where it fails the connection is of no use any more, which whoever uses it next finds out.
+        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    }
+    made
 }
 
-/// The last part of a change: `cluster` is the last row locked, and the commit comes next.
+/// What a change may rest on that found nothing to do: whatever it read was committed before this.
+async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure> {
+    let row = sqlx::query(STANDING).fetch_one(connection).await?;
+    Ok(Some(Standing {
+        seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
+        is_own: false,
+        terms: cluster::terms(&row)?,
+    }))
+}
+
+/// The last part of a change, and its commit, in one message: the row of `cluster` is the last that is locked, it is
+/// held to the commit, so that the order of the log is that of the commits, and never while the server waits for this
+/// process.
 async fn append_to_log(
     connection: &mut Connection,
     scope: &Scope,
     stamp: &LogStamp<'_>,
-) -> Result<i64, Failure> {
+) -> Result<Appended, Failure> {
     let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
-    let seq = sqlx::query_scalar(APPEND)
-        .bind(stamp.nonce.as_slice())
-        .bind(kind)
-        .bind(key_hash)
-        .bind(user_id)
-        .bind(keyspace)
-        .bind(stamp.at.as_micros())
-        .fetch_one(connection)
-        .await?;
-    Ok(seq)
+    let text = format!(
+        "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 \
+             RETURNING last_seq, lease_ms, margin_ms), \
+         appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
+             SELECT last_seq, {}, '{kind}', {}, {}, {}, {}, {PROTOCOL} FROM bumped) \
+         SELECT last_seq, lease_ms, margin_ms, \
+             CAST(pg_notify('{}', CAST(last_seq AS TEXT)) AS TEXT) FROM bumped; \
+         COMMIT",
+        literal::bytes(stamp.nonce),
+        literal::optional(key_hash, literal::bytes),
+        literal::optional(user_id, literal::text),
+        literal::optional(keyspace, literal::text),
+        stamp.at.as_micros(),
+        cluster::CHANNEL,
+    );
+    let row = sqlx::raw_sql(AssertSqlSafe(text))
+        .fetch_all(connection)
+        .await?
+        .pop()
+        .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+    Ok(Appended {
+        seq: row.try_get("last_seq")?,
+        terms: Some(cluster::terms(&row)?),
+    })
+}
+
+/// What nodes tell each other through this database.
+#[allow(clippy::unnecessary_wraps, reason = "an embedded database has none")]
+fn shared_by_nodes(store: Arc<PostgresStore>) -> Option<Arc<dyn Cluster>> {
+    Some(store)
 }
 
 #[cfg(test)]

@@ -25,9 +25,10 @@ use self::classification::meaning;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
 use self::insertion::{insert_created, insert_entry};
-use self::statements::{Built, Change, CreateKey, LogStamp};
+use self::statements::{Appended, Built, Change, CreateKey, LogStamp};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
+use crate::cluster::{Cluster, Settling, Standing};
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::{
@@ -143,6 +144,7 @@ pub struct SqliteStore {
     entropy: Arc<dyn Entropy>,
     patience: Duration,
     observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
+    settling: OnceLock<Arc<dyn Settling>>,
 }
 
 impl SqliteStore {
@@ -210,6 +212,7 @@ impl SqliteStore {
             entropy,
             patience: options.patience,
             observer,
+            settling: OnceLock::new(),
         })
     }
 
@@ -290,7 +293,12 @@ impl SqliteStore {
         self.entropy
             .fill(&mut nonce)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        self.writer.run(change, nonce).await
+        let outcome = self.writer.run(change, nonce).await?;
+        if C::SETTLES {
+            // This process was told before the answer came.
+            self.settled(None).await;
+        }
+        Ok(outcome)
     }
 
     /// Those that wait together are made together.
@@ -353,12 +361,22 @@ fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptio
         .disable_statement_logging()
 }
 
+/// There is nobody else to wait for.
+async fn newest(_: &mut Connection) -> Result<Option<Standing>, Failure> {
+    Ok(None)
+}
+
+/// It has one node.
+fn shared_by_nodes(_: Arc<SqliteStore>) -> Option<Arc<dyn Cluster>> {
+    None
+}
+
 /// The last part of a change. The one writer makes the order of the log that of the commits.
 async fn append_to_log(
     connection: &mut Connection,
     scope: &Scope,
     stamp: &LogStamp<'_>,
-) -> Result<i64, Failure> {
+) -> Result<Appended, Failure> {
     let seq: i64 = sqlx::query_scalar(NEXT_SEQ)
         .fetch_one(&mut *connection)
         .await?;
@@ -373,5 +391,5 @@ async fn append_to_log(
         .bind(stamp.at.as_micros())
         .execute(connection)
         .await?;
-    Ok(seq)
+    Ok(Appended { seq, terms: None })
 }

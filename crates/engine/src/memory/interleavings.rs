@@ -474,12 +474,12 @@ impl World {
 
     fn fill(&self, seq: u64) -> Load {
         if self.is_about_keyspaces() {
-            return match self.memory.fill_keyspaces(self.read_keyspaces(seq)) {
+            return match self.memory.fill_keyspaces(0, self.read_keyspaces(seq)) {
                 Ok(()) => Load::Tells(Entry::Of(seq), None),
                 Err(Outdated) => Load::Reads,
             };
         }
-        match self.memory.fill(&digest(), &self.read(seq)) {
+        match self.memory.fill(0, &digest(), &self.read(seq)) {
             Ok(found) => {
                 let entry = found
                     .as_ref()

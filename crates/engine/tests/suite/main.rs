@@ -24,6 +24,7 @@ mod keyspaces;
 mod leases;
 mod loads;
 mod memory;
+mod nodes;
 mod pausable;
 mod uses;
 mod world;

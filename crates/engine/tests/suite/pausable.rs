@@ -13,6 +13,7 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
+use keywright_store::cluster::{Cluster, Settling};
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
@@ -251,6 +252,18 @@ impl Store for PausableStore {
 
     async fn record_use(&self, uses: Uses) -> Result<(), StoreError> {
         self.uses.go(self.real.record_use(uses)).await
+    }
+
+    fn settle_with(&self, settling: Arc<dyn Settling>) {
+        self.real.settle_with(settling);
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.real.settle().await
+    }
+
+    fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>> {
+        self.real.clone().cluster()
     }
 
     fn is_exclusive(&self) -> bool {

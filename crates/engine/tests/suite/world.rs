@@ -34,7 +34,7 @@ pub(crate) const GRANTS: Grants = Grants(0b11);
 
 enum Place {
     Sqlite(#[expect(dead_code, reason = "removed when it is dropped")] TempDir),
-    Postgres(#[expect(dead_code, reason = "removed when it is dropped")] TestDatabase),
+    Postgres(Arc<TestDatabase>),
 }
 
 /// An empty database with a verifier in front of it, whose lease has no end.
@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<PausableStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) verifier: Verifier,
-    _place: Place,
+    place: Place,
 }
 
 /// A key as its holder has it.
@@ -112,6 +112,18 @@ impl World {
         let database = tokio::task::spawn_blocking(fresh_database)
             .await
             .expect("a database");
+        Self::on(Arc::new(database)).await
+    }
+
+    /// Another process on the same PostgreSQL, with a clock of its own.
+    pub(crate) async fn beside(&self) -> Self {
+        let Place::Postgres(database) = &self.place else {
+            panic!("an embedded database has one process")
+        };
+        Self::on(database.clone()).await
+    }
+
+    async fn on(database: Arc<TestDatabase>) -> Self {
         let clock = Arc::new(ManualClock::new());
         let options = keywright_store::postgres::Options::default();
         let store =
@@ -133,7 +145,7 @@ impl World {
             store,
             clock,
             verifier,
-            _place: place,
+            place,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use keywright_engine::VerifierOptions;
-use keywright_server::{JwtSettings, Server, Settings, Surroundings};
+use keywright_server::{JwtSettings, NodeSettings, Server, Settings, Surroundings};
 use keywright_store::Store;
 use reqwest::header::HeaderValue;
 use tokio::net::TcpListener;
@@ -285,6 +285,15 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
         max_connections: max_connections(configuration, workers),
         workers,
         verifier: verifier(configuration),
+        node: Some(NodeSettings {
+            name: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            address: configuration.network.listen.to_string(),
+            lease: configuration.lease,
+            notices: !configuration.no_notify,
+        }),
         ..defaults
     })
 }

@@ -134,6 +134,8 @@ mod tests {
             log = "warn"
             log-format = "json"
             metrics-listen = "127.0.0.1:0"
+            lease = "1s"
+            no-notify = true
             usage-interval = "30s"
             usage-retention = "30d"
             workers = 2
@@ -162,6 +164,7 @@ mod tests {
         let process: ProcessOptions = file.group().unwrap();
         assert!(process.admin_key_file.is_some() && process.workers.is_some());
         assert!(process.cache_keys.is_some());
+        assert!(process.lease.is_some() && process.no_notify.is_some());
         assert!(process.log.is_some() && process.log_format.is_some());
         assert!(process.usage_retention.is_some() && process.usage_interval.is_some());
     }

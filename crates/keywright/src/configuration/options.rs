@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::value::{
-    JwksUrl, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText, UsageInterval,
-    UsageRetention,
+    JwksUrl, Lease, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText,
+    UsageInterval, UsageRetention,
 };
 
 /// A group of options that can be laid over the same group from a weaker source.
@@ -177,6 +177,21 @@ pub(crate) struct ProcessOptions {
     /// How many keys are kept in memory at most, at some 256 bytes each [default: 1000000]
     #[arg(long, env = "KEYWRIGHT_CACHE_KEYS", value_name = "NUMBER")]
     pub(crate) cache_keys: Option<NonZeroUsize>,
+    /// How long a node of a cluster may decide from memory without being told of changes; the first node decides
+    /// [default: 3s]
+    #[arg(long, env = "KEYWRIGHT_LEASE", value_name = "DURATION")]
+    pub(crate) lease: Option<Lease>,
+    /// Ask PostgreSQL for changes at every renewal of the lease only, where it cannot tell of them (LISTEN)
+    #[arg(
+        long,
+        env = "KEYWRIGHT_NO_NOTIFY",
+        value_name = "BOOLEAN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+    )]
+    pub(crate) no_notify: Option<bool>,
     /// How often to write counts of use and last uses [default: 10s]
     #[arg(long, env = "KEYWRIGHT_USAGE_INTERVAL", value_name = "DURATION")]
     pub(crate) usage_interval: Option<UsageInterval>,
@@ -197,6 +212,8 @@ impl Layer for ProcessOptions {
             admin_key_file: self.admin_key_file.or(weaker.admin_key_file),
             workers: self.workers.or(weaker.workers),
             cache_keys: self.cache_keys.or(weaker.cache_keys),
+            lease: self.lease.or(weaker.lease),
+            no_notify: self.no_notify.or(weaker.no_notify),
             usage_interval: self.usage_interval.or(weaker.usage_interval),
             usage_retention: self.usage_retention.or(weaker.usage_retention),
             log: self.log.or(weaker.log),

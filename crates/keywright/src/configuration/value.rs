@@ -52,6 +52,7 @@ deserialize_from_text!(
     Origin,
     JwksUrl,
     LogFilter,
+    Lease,
     UsageInterval,
     UsageRetention
 );
@@ -157,6 +158,25 @@ impl FromStr for LogFilter {
                     "{error}; write a level such as info, or target=level such as keywright=debug"
                 )
             })
+    }
+}
+
+/// How long a node of a cluster may decide from memory after it was last told everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease(pub(crate) Duration);
+
+impl FromStr for Lease {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lease = match text.strip_suffix("ms").map(str::parse) {
+            Some(millis) => millis.map(Duration::from_millis).ok(),
+            None => crate::command::duration(text).ok(),
+        };
+        let sensible = Duration::from_millis(500)..=Duration::from_secs(30);
+        let lease = lease.filter(|lease| sensible.contains(lease));
+        let lease = lease.ok_or("write a length of time from 500ms to 30s, such as 3s")?;
+        Ok(Self(lease))
     }
 }
 
@@ -277,6 +297,12 @@ mod tests {
 
     #[test]
     fn uses_are_written_every_second_to_every_hour() {
+        let read = |text: &str| text.parse::<Lease>();
+        assert_eq!(read("500ms"), Ok(Lease(Duration::from_millis(500))));
+        assert_eq!(read("30s"), Ok(Lease(Duration::from_secs(30))));
+        for wrong in ["499ms", "31s", "1m", "3", "ms", "-1s"] {
+            assert!(refusal::<Lease>(wrong).contains("from 500ms to 30s"));
+        }
         let read = |text: &str| text.parse::<UsageInterval>();
         assert_eq!(read("1s"), Ok(UsageInterval(Duration::from_secs(1))));
         assert_eq!(read("1h"), Ok(UsageInterval(Duration::from_hours(1))));

@@ -71,11 +71,17 @@ pub(crate) async fn changeable(
     key: KeyId,
     state: &AppState,
 ) -> Result<KeyRecord, Problem> {
-    let record = visible(caller, key, state).await?;
-    if record.key.lifecycle.status() == Status::Revoked {
-        return Err(refused(&Refusal::Revoked));
+    let found = match visible(caller, key, state).await {
+        Ok(record) if record.key.lifecycle.status() == Status::Revoked => {
+            Err(refused(&Refusal::Revoked))
+        }
+        found => found,
+    };
+    if found.is_err() {
+        // As every change that finds nothing to do: what it rests on may not be known everywhere yet (CONTRACT §5).
+        state.store.settle().await?;
     }
-    Ok(record)
+    found
 }
 
 /// Changes a key, and answers the key as it is then.

@@ -47,5 +47,16 @@ pub(crate) async fn ready(
         return Err(Problem::unavailable("the server is stopping"));
     }
     state.store.check().await?;
+    if let Some(membership) = &state.membership {
+        let deadline = state.verifier.lease().deadline();
+        if !deadline.is_ahead(&*state.clock) {
+            let cause = membership.state().failure;
+            let cause = cause.unwrap_or_else(|| "it has just begun".to_owned());
+            tracing::debug!(cause, "not ready: there is no lease");
+            return Err(Problem::unavailable(
+                "the node has no lease, so every verification asks the database; the log says why",
+            ));
+        }
+    }
     Ok(Json(Health { status: "ready" }))
 }

@@ -682,7 +682,7 @@ async fn configured_origins_and_no_others_are_allowed(store: Kind) {
         );
         assert_eq!(
             value(&headers, "access-control-expose-headers").as_deref(),
-            Some("link,retry-after,x-request-id")
+            Some("link,retry-after,x-request-id,keywright-nodes,keywright-propagation-ms")
         );
     }
     for origin in [

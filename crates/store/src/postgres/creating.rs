@@ -145,7 +145,7 @@ impl Primary {
             let primary = self.clone();
             tokio::spawn(async move {
                 let made = primary.write(&waiting.creation, &NO_NONCE).await;
-                waiting.answer(made.map(|made| made.outcome));
+                waiting.answer(made.map(|(made, _)| made.outcome));
             });
         }
     }
@@ -207,7 +207,7 @@ impl NotMade {
     fn before_commit(failure: Failure) -> Self {
         match failure {
             Failure::Database(sqlx::Error::Database(_)) | Failure::Damaged(_) => Self::Together,
-            failure @ Failure::Database(_) => Self::Any(meaning(failure)),
+            failure => Self::Any(meaning(failure)),
         }
     }
 }

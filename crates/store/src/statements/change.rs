@@ -7,6 +7,7 @@ use keywright_core::audit::AuditEntry;
 use keywright_core::timestamp::Timestamp;
 
 use super::{Connection, Failure, append_to_log, insert_entry};
+use crate::cluster::LeaseTerms;
 use crate::{LoggedChange, Scope};
 
 /// Something that changes the database. It may be begun more than once: where the database rolled the whole
@@ -21,6 +22,10 @@ pub(crate) trait Change: Send + Sync + 'static {
         reason = "SQLite commits it together with what must not be lost"
     )]
     const DURABLE: bool = true;
+
+    /// Whether it could change an earlier answer: then nobody is told of its outcome, whatever it is, before every node
+    /// knows of all that this outcome may rest on (I2).
+    const SETTLES: bool = false;
 
     /// Makes the change within the transaction of `connection`, in the order of locks keyspaces → `usage_gate` →
     /// users → `api_keys` → counts of use, and tells what to record of it.
@@ -80,30 +85,42 @@ pub(crate) struct LogStamp<'a> {
 pub(crate) struct Carried<T> {
     pub(crate) outcome: T,
     pub(crate) logged: Option<LoggedChange>,
+    /// Of the leases that were asked for before that row; `None` where there are none.
+    #[allow(dead_code, reason = "an embedded database has no leases")]
+    pub(crate) terms: Option<LeaseTerms>,
 }
 
-/// Makes a change and records it. The row of `cluster` is the last lock taken, and the commit follows at once.
+/// What appending to the change log tells.
+pub(crate) struct Appended {
+    pub(crate) seq: i64,
+    pub(crate) terms: Option<LeaseTerms>,
+}
+
+/// Makes a change and records it. The row of `cluster` is the last lock taken, and the commit follows at once: on
+/// PostgreSQL in the same message, so that after a row was appended the change is committed.
 pub(crate) async fn carry_out<C: Change>(
     change: &C,
     nonce: &[u8; 16],
     connection: &mut Connection,
 ) -> Result<Carried<C::Outcome>, Failure> {
     let made = change.make(connection).await?;
-    let mut logged = None;
+    let (mut logged, mut terms) = (None, None);
     if let Some(Recorded { entry, invalidated }) = made.recorded {
         insert_entry(connection, &entry).await?;
         let stamp = LogStamp {
             nonce,
             at: entry.by.at,
         };
-        let seq = append_to_log(connection, &invalidated, &stamp).await?;
+        let appended = append_to_log(connection, &invalidated, &stamp).await?;
+        terms = appended.terms;
         logged = Some(LoggedChange {
-            seq: seq.cast_unsigned(),
+            seq: appended.seq.cast_unsigned(),
             scope: invalidated,
         });
     }
     Ok(Carried {
         outcome: made.outcome,
         logged,
+        terms,
     })
 }

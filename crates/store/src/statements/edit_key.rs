@@ -33,6 +33,7 @@ pub(super) struct EditKey {
 
 impl Change for EditKey {
     type Outcome = KeyEdited;
+    const SETTLES: bool = true;
 
     async fn make(&self, connection: &mut Connection) -> Result<Made<KeyEdited>, Failure> {
         let Some((record, another_writer)) = self.find_and_lock(connection).await? else {

@@ -118,6 +118,7 @@ pub(super) struct CreateKeyspace {
 
 impl Change for CreateKeyspace {
     type Outcome = KeyspaceCreated;
+    const SETTLES: bool = true;
 
     async fn make(&self, connection: &mut Connection) -> Result<Made<KeyspaceCreated>, Failure> {
         lock_all(connection).await?;
@@ -184,6 +185,7 @@ pub(super) struct EditKeyspace {
 
 impl Change for EditKeyspace {
     type Outcome = KeyspaceEdited;
+    const SETTLES: bool = true;
 
     async fn make(&self, connection: &mut Connection) -> Result<Made<KeyspaceEdited>, Failure> {
         lock_all(connection).await?;

@@ -58,7 +58,7 @@ mod keyspaces;
 mod load;
 #[cfg(test)]
 mod plans;
-mod rows;
+pub(super) mod rows;
 mod schema;
 mod usage;
 mod users;
@@ -81,9 +81,10 @@ use sqlx::{Executor, Pool, SqlSafeStr};
 
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
-    add_counts, append_to_log, gone_keys, insert_created, insert_entry, insertion, meaning, uses,
-    write_last_uses,
+    add_counts, append_to_log, gone_keys, insert_created, insert_entry, insertion, meaning, newest,
+    shared_by_nodes, uses, write_last_uses,
 };
+use crate::cluster::{Cluster, Settling, Standing};
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
@@ -94,7 +95,7 @@ use crate::{
 
 pub(super) use audit::TABLE as AUDIT_LOG;
 pub(super) use change::Made;
-pub(super) use change::{Carried, Change, LogStamp, carry_out, columns};
+pub(super) use change::{Appended, Carried, Change, LogStamp, carry_out, columns};
 pub(super) use creation::{CreateKey, create_together};
 pub(super) use keys::TABLE as API_KEYS;
 #[allow(
@@ -190,6 +191,13 @@ impl ThisStore {
             prepared += 1;
         }
         Ok(prepared)
+    }
+
+    /// Waits until every node knows of this.
+    pub(super) async fn settled(&self, standing: Option<Standing>) {
+        if let Some(settling) = self.settling.get() {
+            settling.settled(standing).await;
+        }
     }
 
     async fn change<C: Change>(
@@ -310,6 +318,21 @@ impl Store for ThisStore {
 
     fn is_exclusive(&self) -> bool {
         IS_EXCLUSIVE
+    }
+
+    fn settle_with(&self, settling: Arc<dyn Settling>) {
+        // Whoever came first stays.
+        let _ = self.settling.set(settling);
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        let newest = read!(self, "settle", |connection| newest(connection))?;
+        self.settled(newest).await;
+        Ok(())
+    }
+
+    fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>> {
+        shared_by_nodes(self)
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError> {

@@ -47,7 +47,7 @@ fn optional_time(row: &Row, column: &'static str) -> Result<Option<Timestamp>, F
 }
 
 /// The user's id in a column; empty for the owner of service keys.
-pub(super) fn user_id(text: String) -> Result<UserId, Failure> {
+pub(crate) fn user_id(text: String) -> Result<UserId, Failure> {
     if text.is_empty() {
         Ok(UserId::reserved())
     } else {

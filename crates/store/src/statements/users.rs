@@ -141,6 +141,7 @@ pub(super) struct DeleteUser {
 
 impl Change for DeleteUser {
     type Outcome = bool;
+    const SETTLES: bool = true;
 
     async fn make(&self, connection: &mut Connection) -> Result<Made<bool>, Failure> {
         if self.id.is_reserved() {

@@ -13,7 +13,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgListener;
 
 use crate::ambient::{Counting, StandingClock};
-use crate::world::{Place, World, eventually, keyspace_name, user};
+use crate::world::{World, eventually, keyspace_name, postgres_url, user};
 
 async fn connect(url: &str) -> Result<PostgresStore, OpenError> {
     connect_with(url, Options::default()).await
@@ -27,13 +27,6 @@ async fn connect_with(url: &str, options: Options) -> Result<PostgresStore, Open
         options,
     )
     .await
-}
-
-fn url(world: &World) -> &str {
-    let Place::Postgres(database) = &world.place else {
-        panic!("this is no PostgreSQL")
-    };
-    database.url()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,9 +94,11 @@ async fn a_change_that_waits_too_long_for_a_lock_is_undone() {
         statement_timeout: Duration::from_millis(500),
         ..Options::default()
     };
-    let impatient = connect_at_last(url(&world), options).await;
+    let impatient = connect_at_last(postgres_url(&world), options).await;
     let record = world.key("alice").await;
-    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut outside = sqlx::PgConnection::connect(postgres_url(&world))
+        .await
+        .unwrap();
     let mut holding = outside.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM cluster FOR UPDATE")
         .execute(&mut *holding)
@@ -139,7 +134,9 @@ async fn a_change_that_waits_too_long_for_a_lock_is_undone() {
 async fn changes_that_wait_leave_connections_to_verification() {
     let world = World::on_postgres().await;
     let record = world.key("alice").await;
-    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut outside = sqlx::PgConnection::connect(postgres_url(&world))
+        .await
+        .unwrap();
     let mut holding = outside.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM cluster FOR UPDATE")
         .execute(&mut *holding)
@@ -158,7 +155,9 @@ async fn changes_that_wait_leave_connections_to_verification() {
         // As many as may are in the database, and wait there.
         let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
              AND datname = current_database()";
-        let mut watching = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+        let mut watching = sqlx::PgConnection::connect(postgres_url(&world))
+            .await
+            .unwrap();
         while sqlx::query_scalar::<_, i64>(waiting)
             .fetch_one(&mut watching)
             .await
@@ -186,9 +185,11 @@ async fn who_gets_no_connection_in_time_is_told_so() {
         patience: Duration::from_secs(1),
         statement_timeout: Duration::from_secs(3),
     };
-    let impatient = connect_at_last(url(&world), options).await;
+    let impatient = connect_at_last(postgres_url(&world), options).await;
     let alice = user("alice");
-    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut outside = sqlx::PgConnection::connect(postgres_url(&world))
+        .await
+        .unwrap();
     let mut holding = outside.begin().await.unwrap();
     sqlx::query("LOCK TABLE users")
         .execute(&mut *holding)
@@ -211,7 +212,9 @@ async fn who_gets_no_connection_in_time_is_told_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_waits_for_an_edit_of_its_keyspace_and_is_refused_by_it() {
     let world = World::on_postgres().await;
-    let mut outside = sqlx::PgConnection::connect(url(&world)).await.unwrap();
+    let mut outside = sqlx::PgConnection::connect(postgres_url(&world))
+        .await
+        .unwrap();
     let mut editing = outside.begin().await.unwrap();
     sqlx::query("UPDATE keyspaces SET self_service = FALSE WHERE name = 'default'")
         .execute(&mut *editing)
@@ -265,7 +268,7 @@ async fn a_read_only_database_is_read_and_not_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_listens_hears_of_what_changes_an_earlier_answer() {
     let world = World::on_postgres().await;
-    let mut listener = PgListener::connect(url(&world)).await.unwrap();
+    let mut listener = PgListener::connect(postgres_url(&world)).await.unwrap();
     listener.listen("keywright_changes").await.unwrap();
     let record = world.key("alice").await;
     world.transition(&record, Transition::Reactivate).await;

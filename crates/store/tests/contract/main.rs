@@ -27,6 +27,7 @@ mod edits;
 mod embedded;
 mod keys;
 mod keyspaces;
+mod nodes;
 mod opening;
 mod pages;
 mod service_keys;

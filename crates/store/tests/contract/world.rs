@@ -41,6 +41,14 @@ impl Place {
     }
 }
 
+/// Where its server is.
+pub(crate) fn postgres_url(world: &World) -> &str {
+    let Place::Postgres(database) = &world.place else {
+        panic!("this is no PostgreSQL")
+    };
+    database.url()
+}
+
 /// An empty database, opened.
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,

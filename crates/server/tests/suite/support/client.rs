@@ -25,6 +25,8 @@ const KNOWN_HEADERS: &[&str] = &[
     "www-authenticate",
     "x-content-type-options",
     "x-request-id",
+    "keywright-nodes",
+    "keywright-propagation-ms",
 ];
 
 /// Somebody with a credential, or with none.

@@ -12,6 +12,7 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
+use keywright_store::cluster::{Cluster, Settling};
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
@@ -212,6 +213,18 @@ impl Store for FaultyStore {
 
     fn observe(&self, observer: Arc<dyn ChangeObserver>) {
         self.real.observe(observer);
+    }
+
+    fn settle_with(&self, settling: Arc<dyn Settling>) {
+        self.real.settle_with(settling);
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.real.settle().await
+    }
+
+    fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>> {
+        self.real.clone().cluster()
     }
 
     fn is_exclusive(&self) -> bool {

@@ -123,8 +123,11 @@ impl Batch {
         let group: Vec<_> = self.creations.iter().map(|one| &one.change).collect();
         let outcomes = unless_it_panics(create_together(connection, &group)).await?;
         for (waiting, outcome) in self.creations.iter_mut().zip(outcomes) {
-            let logged = None;
-            waiting.made = Some(Carried { outcome, logged });
+            waiting.made = Some(Carried {
+                outcome,
+                logged: None,
+                terms: None,
+            });
         }
         Ok(())
     }

@@ -1,0 +1,408 @@
+//! This process as a node: it renews its lease, follows the log, and leaves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keywright_core::ambient::Clock;
+use keywright_store::cluster::{
+    ClusterSession, LeaseTerms, LogMark, NodeCard, NodeFigures, Notices, Standing,
+};
+use keywright_store::{LoggedChange, Store, StoreError};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::following::{self, Break};
+use super::waiting::Waiting;
+use super::{Settled, Shared};
+use crate::verifier::Verifier;
+
+/// How a process takes part.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// What it says of itself.
+    pub card: NodeCard,
+    /// The lease it wants if it is the first.
+    pub wanted: Option<LeaseTerms>,
+    /// Whether the database tells of changes, or is asked for them at every renewal only.
+    pub notices: bool,
+}
+
+/// How many times in a lease it is renewed.
+const RENEWALS: u32 = 3;
+
+/// How long to wait after something failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log is trimmed, in renewals.
+const TRIM_EVERY: u64 = 60;
+
+/// How many changes are kept, for nodes that come back after they were taken for gone.
+const KEPT: u64 = 10_000;
+
+/// Before any terms are known, how long one attempt to join may take.
+const JOINING: Duration = Duration::from_secs(5);
+
+/// The membership of this process. Dropping it ends the tasks, but does not leave: see [`Membership::leave`].
+pub struct Membership {
+    changes: Changes,
+    card: NodeCard,
+    state: watch::Receiver<NodeState>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Whether the node may decide from memory, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeState {
+    /// Of the lease; `None` before the node joined first.
+    pub terms: Option<LeaseTerms>,
+    /// Why the last attempt to renew failed; `None` where it did not.
+    pub failure: Option<String>,
+}
+
+impl Membership {
+    /// Joins the cluster of `store`, in the background. `None` where the store has one node.
+    pub fn begin(
+        store: &Arc<dyn Store>,
+        verifier: &Verifier,
+        clock: Arc<dyn Clock>,
+        options: NodeOptions,
+    ) -> Option<Self> {
+        let cluster = store.clone().cluster()?;
+        let shared = Arc::new(Shared::new(clock, options.card.id));
+        let waiting = Arc::new(Waiting::new(shared.clone()));
+        let (tell, state) = watch::channel(NodeState {
+            terms: None,
+            failure: None,
+        });
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let node = Node {
+            session: cluster.session(),
+            verifier: verifier.clone(),
+            shared,
+            wanted: options.wanted,
+            card: options.card.clone(),
+            renewal: 0,
+            terms: None,
+            mark: None,
+            told: None,
+            tell,
+        };
+        let word = Arc::new(Notify::new());
+        if options.notices {
+            tasks.spawn(listen(cluster.notices(), word.clone()));
+        }
+        tasks.spawn(node.run(word, stopping));
+        let watching = (waiting.clone(), cluster.session());
+        tasks.spawn(async move {
+            let (waiting, session) = watching;
+            waiting.watch(session).await;
+        });
+        Some(Self {
+            changes: Changes(waiting),
+            card: options.card,
+            state,
+            stop,
+            tasks: Mutex::new(tasks),
+        })
+    }
+
+    /// What has every change of this process wait for the others.
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
+    }
+
+    /// What it says of itself.
+    pub fn card(&self) -> &NodeCard {
+        &self.card
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> NodeState {
+        self.state.borrow().clone()
+    }
+
+    /// Gives the lease back, so that nobody waits for this process any more.
+    pub async fn leave(&self) {
+        self.stop.send_replace(true);
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        // The one that renews ends; the others never do.
+        let _ = tasks.join_next().await;
+    }
+}
+
+/// The changes of this process, which wait for the other nodes. Cheap to clone.
+#[derive(Clone)]
+pub struct Changes(Arc<Waiting>);
+
+impl Changes {
+    /// Waits until no verification that starts from now on, on any node, is decided by what was before this.
+    pub async fn settled(&self, standing: Standing) -> Settled {
+        let settled = self.0.settled(standing).await;
+        metrics::histogram!("keywright_propagation_seconds").record(settled.took.as_secs_f64());
+        let ended = if settled.by_all {
+            "told"
+        } else {
+            "lease_ran_out"
+        };
+        metrics::counter!("keywright_propagations_total", "ended" => ended).increment(1);
+        tracing::debug!(seq = standing.seq, ?settled, "a change is known to all");
+        settled
+    }
+}
+
+/// Why a renewal gave no lease.
+enum Failed {
+    Store(StoreError),
+    TookTooLong,
+    /// Its row is gone, or was renewed by an attempt of which nobody learned.
+    NotThere,
+    History(Break),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failed {
+    fn text(&self) -> String {
+        match self {
+            Self::Store(error) => error.to_string(),
+            Self::TookTooLong => "the database did not answer within a lease".to_owned(),
+            Self::NotThere => "the node was taken for gone".to_owned(),
+            Self::History(broken) => broken.as_str().to_owned(),
+        }
+    }
+}
+
+/// Waits until the node is to leave.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could say so.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Passes on that there was a change, however many there were. It only makes it fast.
+async fn listen(mut notices: Box<dyn Notices>, word: Arc<Notify>) {
+    loop {
+        match notices.next().await {
+            Ok(()) => word.notify_one(),
+            Err(error) => {
+                tracing::debug!(%error, "no word of changes comes: they are asked for at every renewal");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Node {
+    session: Box<dyn ClusterSession>,
+    verifier: Verifier,
+    shared: Arc<Shared>,
+    card: NodeCard,
+    wanted: Option<LeaseTerms>,
+    /// The highest count of renewals that was ever asked for. It never goes back: see [`ClusterSession::join`].
+    renewal: u64,
+    /// Of the lease, while the node is joined as far as this process knows.
+    terms: Option<LeaseTerms>,
+    /// Up to where the log is applied; `None` where memory must begin anew.
+    mark: Option<LogMark>,
+    /// What was told of that.
+    told: Option<u64>,
+    tell: watch::Sender<NodeState>,
+}
+
+impl Node {
+    async fn run(mut self, word: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
+        let mut next = Duration::ZERO;
+        loop {
+            let left = next.saturating_sub(self.shared.clock.uptime());
+            tokio::select! {
+                biased;
+                () = told(&mut stopping) => break,
+                () = tokio::time::sleep(left) => next = self.renew_in_time().await,
+                () = word.notified() => self.catch_up_in_time().await,
+            }
+        }
+        // In this order: nobody may take the node for gone while it decides.
+        self.verifier.lease().end();
+        let left = tokio::time::timeout(JOINING, self.session.leave(self.card.id)).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::warn!(
+                "the node could not take its leave: the next change waits for its lease to run out"
+            );
+        }
+    }
+
+    /// Renews the lease; answers when to do it again.
+    async fn renew_in_time(&mut self) -> Duration {
+        // t0: before anything is asked.
+        let t0 = self.shared.clock.uptime();
+        let bound = self.terms.map_or(JOINING, |terms| terms.lease);
+        let renewed = tokio::time::timeout(bound, self.renew(t0)).await;
+        match renewed.unwrap_or(Err(Failed::TookTooLong)) {
+            Ok(terms) => {
+                metrics::counter!("keywright_renewals_total", "outcome" => "renewed").increment(1);
+                self.told_state(Ok(terms));
+                t0 + terms.lease / RENEWALS
+            }
+            Err(failed) => {
+                metrics::counter!("keywright_renewals_total", "outcome" => "failed").increment(1);
+                // What became of it is unknown: it joins again.
+                self.terms = None;
+                self.shared.sightings().clear();
+                if let Failed::History(_) = failed {
+                    self.verifier.lease().end();
+                    self.mark = None;
+                }
+                self.told_state(Err(failed.text()));
+                self.shared.clock.uptime() + PAUSE
+            }
+        }
+    }
+
+    /// Says in the log when the lease is lost and when it is back.
+    fn told_state(&self, renewed: Result<LeaseTerms, String>) {
+        let before = self.tell.borrow().clone();
+        let now = match renewed {
+            Ok(terms) => NodeState {
+                terms: Some(terms),
+                failure: None,
+            },
+            Err(failure) => NodeState {
+                terms: before.terms,
+                failure: Some(failure),
+            },
+        };
+        match (&before.failure, &now.failure) {
+            (None, Some(cause)) => tracing::warn!(cause, "the lease is not renewed"),
+            (Some(cause), None) => tracing::info!(cause, "the lease is renewed again"),
+            _ => {}
+        }
+        self.tell.send_replace(now);
+    }
+
+    /// DESIGN §5, in its order: t0, the renewal is visible, *then* the log is read and applied, the deadline is stored,
+    /// and only then is told what was applied.
+    async fn renew(&mut self, t0: Duration) -> Result<LeaseTerms, Failed> {
+        let terms = if let Some(terms) = self.terms {
+            self.count_up().await?;
+            terms
+        } else {
+            self.join().await?
+        };
+        self.catch_up().await?;
+        self.verifier.lease().extend_to(t0 + terms.usable());
+        self.tell_applied().await?;
+        if self.renewal.is_multiple_of(TRIM_EVERY) {
+            let length = self.session.trim_log(KEPT).await?;
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            metrics::gauge!("keywright_change_log_rows").set(length as f64);
+        }
+        Ok(terms)
+    }
+
+    async fn count_up(&mut self) -> Result<(), Failed> {
+        let figures = self.figures();
+        let counted = self.session.renew(self.card.id, self.renewal, figures);
+        let nodes = counted.await?.ok_or(Failed::NotThere)?;
+        self.renewal += 1;
+        let read_at = self.shared.clock.uptime();
+        self.shared.sightings().note(&nodes, read_at);
+        Ok(())
+    }
+
+    async fn join(&mut self) -> Result<LeaseTerms, Failed> {
+        // Beyond what an attempt may have made of it of which nobody learned.
+        self.renewal += 2;
+        let applied = self.mark.map(|mark| mark.seq);
+        let joining = self
+            .session
+            .join(&self.card, self.renewal, applied, self.wanted);
+        let terms = joining.await?.terms;
+        self.told = applied;
+        self.terms = Some(terms);
+        if self.wanted.is_some_and(|wanted| wanted != terms) {
+            tracing::info!(lease = ?terms.lease, "the nodes that were here before set the lease");
+        }
+        Ok(terms)
+    }
+
+    /// There is word of a change.
+    async fn catch_up_in_time(&mut self) {
+        let Some(terms) = self.terms else {
+            return;
+        };
+        let caught_up = async {
+            self.catch_up().await?;
+            self.tell_applied().await
+        };
+        let outcome = tokio::time::timeout(terms.lease, caught_up).await;
+        if let Err(failed) = outcome.unwrap_or(Err(Failed::TookTooLong)) {
+            // The next renewal finds it too, and says so.
+            tracing::debug!(cause = failed.text(), "changes could not be read");
+        }
+    }
+
+    /// Applies what the log has beyond the mark.
+    async fn catch_up(&mut self) -> Result<(), Failed> {
+        let verifier = self.verifier.clone();
+        let memory = verifier.memory();
+        let mut from = if let Some(mark) = self.mark {
+            mark
+        } else {
+            let newest = following::newest(&self.session.read_log(None).await?);
+            memory.begin_anew(newest.seq);
+            self.applied(newest);
+            newest
+        };
+        loop {
+            let part = self.session.read_log(Some(from.seq)).await?;
+            let step = following::follow(&from, &part).map_err(Failed::History)?;
+            let changes: Vec<_> = step
+                .changes
+                .iter()
+                .map(|row| LoggedChange {
+                    seq: row.mark.seq,
+                    scope: row.scope.clone(),
+                })
+                .collect();
+            memory.follow(&changes);
+            from = step.mark;
+            let is_all = step.is_all;
+            self.applied(from);
+            if is_all {
+                return Ok(());
+            }
+        }
+    }
+
+    fn applied(&mut self, mark: LogMark) {
+        self.mark = Some(mark);
+        self.shared.note_applied(mark.seq);
+    }
+
+    /// Never more than memory holds.
+    async fn tell_applied(&mut self) -> Result<(), Failed> {
+        let applied = self.mark.map(|mark| mark.seq);
+        if let Some(seq) = applied
+            && self.told != applied
+        {
+            self.session.tell_applied(self.card.id, seq).await?;
+            self.told = applied;
+        }
+        Ok(())
+    }
+
+    fn figures(&self) -> NodeFigures {
+        let keys = self.verifier.occupancy().keys;
+        NodeFigures {
+            keys: keys as u64,
+            hits: 0,
+            misses: 0,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Changes that wait until every node knows of them. One task reads for all of them, however many wait.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keywright_store::cluster::{ClusterSession, NodeRow, Standing};
+use tokio::sync::{Notify, oneshot};
+
+use super::Shared;
+
+/// How a change came to be known to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// How many other nodes told that they know, or had none to tell it.
+    pub others: usize,
+    /// How long it was waited for.
+    pub took: Duration,
+    /// Whether all have told that they know; if not, the leases of those that have not have run out.
+    pub by_all: bool,
+}
+
+/// How long to wait before nodes are asked again, from the first time on.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(1),
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+];
+/// And after those.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The changes of this process that wait.
+pub(super) struct Waiting {
+    shared: Arc<Shared>,
+    queue: Mutex<Queue>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiters: Vec<Waiter>,
+    next: u64,
+}
+
+struct Waiter {
+    number: u64,
+    standing: Standing,
+    answer: oneshot::Sender<usize>,
+}
+
+impl Waiting {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            queue: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no verification that starts from now on, on any node, is decided by what was before.
+    pub(super) async fn settled(&self, standing: Standing) -> Settled {
+        // t1: after the commit. Every node that the reading below does not see joins later than it, and reads the log
+        // later still.
+        let t1 = self.shared.clock.uptime();
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut queue = self.queue();
+            let number = queue.next;
+            queue.next += 1;
+            queue.waiters.push(Waiter {
+                number,
+                standing,
+                answer,
+            });
+        }
+        self.wake.notify_one();
+        let until = t1 + standing.terms.outwaited();
+        let nodes = tokio::select! {
+            nodes = answered => nodes.ok(),
+            // I4. Leases run by the clock, whatever the database says or does not say.
+            () = self.outwait(until) => None,
+        };
+        Settled {
+            others: nodes.unwrap_or(0),
+            took: self.shared.clock.uptime().saturating_sub(t1),
+            by_all: nodes.is_some(),
+        }
+    }
+
+    async fn outwait(&self, until: Duration) {
+        loop {
+            let left = until.saturating_sub(self.shared.clock.uptime());
+            if left.is_zero() {
+                return;
+            }
+            // By a clock that may be another; the one that counts is asked again.
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// Reads the nodes as long as somebody waits for them. Never ends.
+    pub(super) async fn watch(&self, mut session: Box<dyn ClusterSession>) {
+        let mut asked = 0;
+        loop {
+            let begun = {
+                let mut queue = self.queue();
+                queue.waiters.retain(|waiter| !waiter.answer.is_closed());
+                if queue.waiters.is_empty() {
+                    None
+                } else {
+                    Some(queue.next)
+                }
+            };
+            let Some(begun) = begun else {
+                asked = 0;
+                self.wake.notified().await;
+                continue;
+            };
+            match session.nodes().await {
+                Ok(nodes) => {
+                    self.shared
+                        .sightings()
+                        .note(&nodes, self.shared.clock.uptime());
+                    self.answer_known(&nodes, begun);
+                    self.remove_gone(&mut *session).await;
+                }
+                Err(error) => {
+                    self.shared.sightings().clear();
+                    tracing::debug!(%error, "the nodes could not be read");
+                }
+            }
+            let pause = PAUSES.get(asked).copied().unwrap_or(PAUSE);
+            asked += 1;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Somebody new, for whom it may be known at once.
+                () = self.wake.notified() => asked = 0,
+            }
+        }
+    }
+
+    /// Answers those who waited before `begun` and whose change every one of these nodes knows.
+    fn answer_known(&self, nodes: &[NodeRow], begun: u64) {
+        let others = || nodes.iter().filter(|node| node.card.id != self.shared.id);
+        let by_others = others()
+            .map(|node| node.applied_seq)
+            .min()
+            .unwrap_or(u64::MAX);
+        let here = self.shared.applied();
+        let is_known = |waiter: &Waiter| {
+            let Standing { seq, is_own, .. } = waiter.standing;
+            waiter.number < begun && by_others >= seq && (is_own || here >= seq)
+        };
+        let known = {
+            let mut queue = self.queue();
+            queue
+                .waiters
+                .extract_if(.., |waiter| is_known(waiter))
+                .collect::<Vec<_>>()
+        };
+        for waiter in known {
+            // Who went away does not want to know.
+            let _ = waiter.answer.send(others().count());
+        }
+    }
+
+    /// A node that has gone delays one change and no more.
+    async fn remove_gone(&self, session: &mut dyn ClusterSession) {
+        let Some(terms) = self
+            .queue()
+            .waiters
+            .first()
+            .map(|waiter| waiter.standing.terms)
+        else {
+            return;
+        };
+        let gone = self
+            .shared
+            .sightings()
+            .gone(self.shared.clock.uptime(), terms);
+        for (id, renewal) in gone {
+            match session.remove(id, renewal).await {
+                Ok(true) => {
+                    tracing::warn!(node = %id.0, "a node has gone: it renewed its lease no more");
+                }
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%error, "a node that has gone could not be removed"),
+            }
+        }
+    }
+}

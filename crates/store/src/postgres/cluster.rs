@@ -1,0 +1,385 @@
+//! What nodes ask of the database that they share, each task on a connection of its own.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keywright_core::digest::Digest;
+use keywright_core::identifier::KeyspaceName;
+use keywright_core::timestamp::Timestamp;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::statements::rows;
+use super::{Connection, PostgresStore, Row, connecting, literal, meaning};
+use crate::cluster::{
+    Cluster, ClusterSession, Joined, LOG_PART, LeaseTerms, LogMark, LogPart, LogRow, NodeCard,
+    NodeFigures, NodeId, NodeRow, Notices, PROTOCOL,
+};
+use crate::failure::{Failure, timed_out};
+use crate::{OpenError, Scope, StoreError};
+
+/// Where changes are told of.
+pub(super) const CHANNEL: &str = "keywright_changes";
+
+/// Held while a node joins, so that two first ones do not both set the terms: "kw" and "jo", as one number.
+const JOINING: i64 = 0x6b77_6a6f;
+
+macro_rules! node_columns {
+    () => {
+        "n.node_id, n.name, n.version, n.address, n.joined_at, n.renewal, n.applied_seq, n.keys, n.hits, n.misses, \
+         pg_is_in_recovery() AS in_recovery"
+    };
+}
+
+pub(super) const RENEW: &str = concat!(
+    "WITH mine AS (UPDATE nodes SET renewal = renewal + 1, keys = $3, hits = $4, misses = $5 \
+         WHERE node_id = $1 AND renewal = $2 RETURNING node_id) \
+     SELECT ",
+    node_columns!(),
+    ", EXISTS (SELECT 1 FROM mine) AS renewed FROM nodes n"
+);
+pub(super) const NODES: &str = concat!("SELECT ", node_columns!(), " FROM nodes n");
+pub(super) const REMOVE: &str = "DELETE FROM nodes WHERE node_id = $1 AND renewal = $2";
+pub(super) const LEAVE: &str = "DELETE FROM nodes WHERE node_id = $1";
+/// From the side of `cluster`, so that an empty log has a last seq too; of one snapshot, as any statement is.
+pub(super) const READ_LOG: &str = "SELECT c.last_seq, pg_is_in_recovery() AS in_recovery, \
+         l.seq, l.nonce, l.kind, l.key_hash, l.user_id, l.keyspace \
+     FROM cluster c LEFT JOIN change_log l ON l.seq >= COALESCE($1, c.last_seq) WHERE c.id = 1 \
+     ORDER BY l.seq LIMIT $2";
+/// What the slowest node has applied is kept, since that node looks for it.
+pub(super) const TRIM: &str = "DELETE FROM change_log \
+     WHERE seq < LEAST((SELECT MIN(applied_seq) FROM nodes), (SELECT last_seq - $1 + 1 FROM cluster WHERE id = 1))";
+pub(super) const LOG_LENGTH: &str = "SELECT c.last_seq - COALESCE((SELECT MIN(seq) FROM change_log), c.last_seq + 1) + 1 \
+     FROM cluster c WHERE c.id = 1";
+
+/// Who answers is not the primary: what it says may be old.
+fn primary_only(row: &Row) -> Result<(), Failure> {
+    if row.try_get("in_recovery")? {
+        return Err(sqlx::Error::Io(std::io::Error::other("the server is a standby")).into());
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Cluster for PostgresStore {
+    fn session(&self) -> Box<dyn ClusterSession> {
+        Box::new(Session {
+            address: self.address.clone(),
+            connection: None,
+            patience: self.patience,
+        })
+    }
+
+    fn notices(&self) -> Box<dyn Notices> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.patience)
+            .connect_lazy_with(self.address.clone());
+        Box::new(Listener {
+            pool,
+            listener: None,
+        })
+    }
+}
+
+/// One connection, and how to make it again.
+struct Session {
+    address: PgConnectOptions,
+    connection: Option<Connection>,
+    patience: Duration,
+}
+
+/// Asks one thing within the time that a statement may take. A connection on which something went wrong is not used
+/// again: what was asked may still be on its way.
+macro_rules! ask {
+    ($session:ident, |$connection:ident| $work:expr) => {{
+        let patience = $session.patience;
+        let asked = async {
+            let mut held = match $session.connection.take() {
+                Some(held) => held,
+                None => connecting::connect(&$session.address, patience)
+                    .await
+                    .map_err(not_connected)?,
+            };
+            let $connection = &mut held;
+            let answer: Result<_, Failure> = async { $work }.await;
+            let answer = answer.map_err(meaning)?;
+            $session.connection = Some(held);
+            Ok(answer)
+        };
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(timed_out()),
+        }
+    }};
+}
+
+#[async_trait]
+impl ClusterSession for Session {
+    async fn join(
+        &mut self,
+        node: &NodeCard,
+        renewal: u64,
+        applied: Option<u64>,
+        wanted: Option<LeaseTerms>,
+    ) -> Result<Joined, StoreError> {
+        let text = joining(node, renewal, applied, wanted);
+        ask!(self, |connection| {
+            let rows = sqlx::raw_sql(AssertSqlSafe(text))
+                .fetch_all(connection)
+                .await?;
+            // Of the two selections in it, the last.
+            let row = rows
+                .last()
+                .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+            let protocol: i64 = row.try_get("protocol")?;
+            if protocol != PROTOCOL.cast_signed() {
+                return Err(Failure::Refused(StoreError::NotWritable(format!(
+                    "its nodes follow protocol {protocol}, and this version of keywright {PROTOCOL}: run one version"
+                ))));
+            }
+            Ok(Joined { terms: terms(row)? })
+        })
+    }
+
+    async fn renew(
+        &mut self,
+        id: NodeId,
+        renewal: u64,
+        figures: NodeFigures,
+    ) -> Result<Option<Vec<NodeRow>>, StoreError> {
+        ask!(self, |connection| {
+            let rows = sqlx::query(RENEW)
+                .bind(id.0)
+                .bind(renewal.cast_signed())
+                .bind(figures.keys.cast_signed())
+                .bind(figures.hits.cast_signed())
+                .bind(figures.misses.cast_signed())
+                .fetch_all(connection)
+                .await?;
+            let mut renewed = false;
+            for row in &rows {
+                renewed = row.try_get("renewed")?;
+            }
+            let nodes = rows.iter().map(node).collect::<Result<_, _>>()?;
+            Ok(renewed.then_some(nodes))
+        })
+    }
+
+    async fn read_log(&mut self, from: Option<u64>) -> Result<LogPart, StoreError> {
+        ask!(self, |connection| {
+            let rows = sqlx::query(READ_LOG)
+                .bind(from.map(u64::cast_signed))
+                .bind(i64::try_from(LOG_PART).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?;
+            let first = rows
+                .first()
+                .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+            primary_only(first)?;
+            let last_seq: i64 = first.try_get("last_seq")?;
+            Ok(LogPart {
+                last_seq: last_seq.cast_unsigned(),
+                rows: rows
+                    .iter()
+                    .filter_map(|row| logged(row).transpose())
+                    .collect::<Result<_, _>>()?,
+            })
+        })
+    }
+
+    async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError> {
+        // It may be lost with the machine: then the node tells it again, and changes wait for that.
+        let text = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off; \
+             UPDATE nodes SET applied_seq = {seq} WHERE node_id = '{}' AND applied_seq < {seq}; COMMIT",
+            id.0
+        );
+        ask!(self, |connection| {
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreError> {
+        ask!(self, |connection| {
+            let rows = sqlx::query(NODES).fetch_all(connection).await?;
+            rows.iter().map(node).collect()
+        })
+    }
+
+    async fn remove(&mut self, id: NodeId, renewal: u64) -> Result<bool, StoreError> {
+        ask!(self, |connection| {
+            let removed = sqlx::query(REMOVE)
+                .bind(id.0)
+                .bind(renewal.cast_signed())
+                .execute(connection)
+                .await?;
+            Ok(removed.rows_affected() > 0)
+        })
+    }
+
+    async fn leave(&mut self, id: NodeId) -> Result<(), StoreError> {
+        ask!(self, |connection| {
+            sqlx::query(LEAVE).bind(id.0).execute(connection).await?;
+            Ok(())
+        })
+    }
+
+    async fn trim_log(&mut self, keep: u64) -> Result<u64, StoreError> {
+        ask!(self, |connection| {
+            sqlx::query(TRIM)
+                .bind(keep.max(1).cast_signed())
+                .execute(&mut *connection)
+                .await?;
+            let length: i64 = sqlx::query_scalar(LOG_LENGTH).fetch_one(connection).await?;
+            Ok(length.cast_unsigned())
+        })
+    }
+}
+
+fn not_connected(error: OpenError) -> StoreError {
+    match error {
+        OpenError::Store(error) => error,
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// All of a joining in one message, so that no lock is held while the server waits for this process.
+fn joining(
+    node: &NodeCard,
+    renewal: u64,
+    applied: Option<u64>,
+    wanted: Option<LeaseTerms>,
+) -> String {
+    let terms = wanted.map_or_else(String::new, |LeaseTerms { lease, margin }| {
+        format!(
+            "UPDATE cluster SET lease_ms = {}, margin_ms = {} WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM nodes); ",
+            lease.as_millis(),
+            margin.as_millis()
+        )
+    });
+    let NodeCard {
+        id,
+        name,
+        version,
+        address,
+        since,
+    } = node;
+    let applied = literal::optional(applied, |seq| seq.to_string());
+    let (id, since) = (id.0, since.as_micros());
+    let (name, version, address) = (
+        literal::text(name),
+        literal::text(version),
+        literal::text(address),
+    );
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; \
+         SELECT CAST(pg_advisory_xact_lock({JOINING}) AS TEXT); {terms}\
+         INSERT INTO nodes (node_id, name, version, address, joined_at, renewal, applied_seq, keys, hits, misses) \
+         SELECT '{id}', {name}, {version}, {address}, {since}, {renewal}, COALESCE({applied}, last_seq), 0, 0, 0 \
+         FROM cluster WHERE id = 1 AND protocol = {PROTOCOL} \
+         ON CONFLICT (node_id) DO UPDATE SET renewal = EXCLUDED.renewal, applied_seq = EXCLUDED.applied_seq; \
+         SELECT lease_ms, margin_ms, protocol FROM cluster WHERE id = 1; COMMIT"
+    )
+}
+
+/// The terms in a row of `cluster`.
+pub(super) fn terms(row: &Row) -> Result<LeaseTerms, Failure> {
+    let millis = |column: &'static str| {
+        u64::try_from(row.try_get::<i64, _>(column)?)
+            .map(Duration::from_millis)
+            .map_err(Failure::damaged(column))
+    };
+    Ok(LeaseTerms {
+        lease: millis("lease_ms")?,
+        margin: millis("margin_ms")?,
+    })
+}
+
+fn scope(row: &Row) -> Result<Scope, Failure> {
+    Ok(match row.try_get("kind")? {
+        "key" => {
+            let hash: &[u8] = row.try_get("key_hash")?;
+            let digest = hash
+                .try_into()
+                .map_err(Failure::damaged("change_log.key_hash"))?;
+            Scope::Key(Digest::from_bytes(digest))
+        }
+        "user" => Scope::User(rows::user_id(row.try_get("user_id")?)?),
+        "keyspace" => Scope::Keyspace(
+            KeyspaceName::new(row.try_get::<String, _>("keyspace")?)
+                .map_err(Failure::damaged("change_log.keyspace"))?,
+        ),
+        _ => return Err(Failure::Damaged("change_log.kind: unheard of".to_owned())),
+    })
+}
+
+fn node(row: &Row) -> Result<NodeRow, Failure> {
+    primary_only(row)?;
+    let number = |column: &str| -> Result<u64, Failure> {
+        Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
+    };
+    Ok(NodeRow {
+        card: NodeCard {
+            id: NodeId(row.try_get("node_id")?),
+            name: row.try_get("name")?,
+            version: row.try_get("version")?,
+            address: row.try_get("address")?,
+            since: Timestamp::from_micros(row.try_get("joined_at")?),
+        },
+        renewal: number("renewal")?,
+        applied_seq: number("applied_seq")?,
+        figures: NodeFigures {
+            keys: number("keys")?,
+            hits: number("hits")?,
+            misses: number("misses")?,
+        },
+    })
+}
+
+fn logged(row: &Row) -> Result<Option<LogRow>, Failure> {
+    let Some(seq) = row.try_get::<Option<i64>, _>("seq")? else {
+        return Ok(None);
+    };
+    let nonce: &[u8] = row.try_get("nonce")?;
+    Ok(Some(LogRow {
+        mark: LogMark {
+            seq: seq.cast_unsigned(),
+            nonce: nonce
+                .try_into()
+                .map_err(Failure::damaged("change_log.nonce"))?,
+        },
+        scope: scope(row)?,
+    }))
+}
+
+/// Listens where changes are told of.
+struct Listener {
+    pool: PgPool,
+    listener: Option<PgListener>,
+}
+
+#[async_trait]
+impl Notices for Listener {
+    async fn next(&mut self) -> Result<(), StoreError> {
+        let heard = async {
+            let Some(mut listener) = self.listener.take() else {
+                let mut listener = PgListener::connect_with(&self.pool).await?;
+                listener.listen(CHANNEL).await?;
+                self.listener = Some(listener);
+                // What was told before somebody listened.
+                return Ok(());
+            };
+            let word = listener.try_recv().await?;
+            self.listener = Some(listener);
+            word.map(|_| ())
+                .ok_or_else(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+        };
+        heard
+            .await
+            .map_err(|error: sqlx::Error| meaning(error.into()))
+    }
+}

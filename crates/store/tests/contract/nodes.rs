@@ -1,0 +1,304 @@
+//! What nodes tell each other through a database that they share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywright_core::lifecycle::Transition;
+use keywright_core::timestamp::Timestamp;
+use keywright_store::cluster::{
+    Cluster, ClusterSession, LeaseTerms, NodeCard, NodeFigures, NodeId, NodeRow,
+};
+use keywright_store::{Scope, StoreError};
+use sqlx::{AssertSqlSafe, Connection as _};
+use uuid::Uuid;
+
+use crate::world::{World, postgres_url};
+
+async fn world() -> (World, Arc<dyn Cluster>) {
+    let world = World::on_postgres().await;
+    let cluster = world.store.clone().cluster().expect("nodes share it");
+    (world, cluster)
+}
+
+fn card(number: u128) -> NodeCard {
+    NodeCard {
+        id: NodeId(Uuid::from_u128(number)),
+        name: format!("node '{number}'; --"),
+        version: "1.2.3".to_owned(),
+        address: "127.0.0.1:7878".to_owned(),
+        since: Timestamp::from_micros(7),
+    }
+}
+
+const fn terms(lease: u64, margin: u64) -> LeaseTerms {
+    LeaseTerms {
+        lease: Duration::from_millis(lease),
+        margin: Duration::from_millis(margin),
+    }
+}
+
+const FIGURES: NodeFigures = NodeFigures {
+    keys: 1,
+    hits: 2,
+    misses: 3,
+};
+
+async fn join(
+    session: &mut dyn ClusterSession,
+    number: u128,
+    wanted: Option<LeaseTerms>,
+) -> LeaseTerms {
+    let joined = session.join(&card(number), 1, None, wanted).await;
+    joined.expect("it joins").terms
+}
+
+async fn nodes(session: &mut dyn ClusterSession) -> Vec<NodeRow> {
+    let mut nodes = session.nodes().await.expect("an answer");
+    nodes.sort_by_key(|node| node.card.id);
+    nodes
+}
+
+async fn outside(world: &World, statement: String) {
+    let mut connection = sqlx::PgConnection::connect(postgres_url(world))
+        .await
+        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_embedded_database_has_no_nodes() {
+    let world = World::on_sqlite().await;
+    assert!(world.store.clone().cluster().is_none());
+}
+
+#[tokio::test]
+async fn the_first_node_sets_the_terms_and_the_others_adopt_them() {
+    let (_world, cluster) = world().await;
+    let (mut one, mut other) = (cluster.session(), cluster.session());
+    assert_eq!(
+        join(&mut *one, 1, Some(terms(500, 25))).await,
+        terms(500, 25)
+    );
+    assert_eq!(
+        join(&mut *other, 2, Some(terms(9_000, 450))).await,
+        terms(500, 25)
+    );
+    one.leave(NodeId(Uuid::from_u128(1))).await.unwrap();
+    other.leave(NodeId(Uuid::from_u128(2))).await.unwrap();
+    assert_eq!(join(&mut *one, 3, None).await, terms(500, 25), "they stay");
+    one.leave(NodeId(Uuid::from_u128(3))).await.unwrap();
+    assert_eq!(
+        join(&mut *one, 4, Some(terms(9_000, 450))).await,
+        terms(9_000, 450)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_first_nodes_one_sets_the_terms() {
+    let (_world, cluster) = world().await;
+    let joining = (1..=8).map(|number| {
+        let mut session = cluster.session();
+        async move {
+            join(
+                &mut *session,
+                number,
+                Some(terms(1_000 + u64::try_from(number).unwrap(), 50)),
+            )
+            .await
+        }
+    });
+    let all = futures::future::join_all(joining).await;
+    assert!(all.iter().all(|terms| *terms == all[0]), "{all:?}");
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_itself_is_read_as_it_was_said() {
+    let (_world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    let all = nodes(&mut *session).await;
+    let [node] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(node.card, card(1));
+    assert_eq!((node.renewal, node.applied_seq), (1, 0));
+    assert_eq!(node.figures, NodeFigures::default());
+}
+
+#[tokio::test]
+async fn a_renewal_is_counted_and_gives_all_nodes() {
+    let (_world, cluster) = world().await;
+    let mut session = cluster.session();
+    for number in [1, 2] {
+        join(&mut *session, number, None).await;
+    }
+    let renewed = session.renew(card(1).id, 1, FIGURES).await.unwrap();
+    assert_eq!(renewed.expect("it is there").len(), 2);
+    let all = nodes(&mut *session).await;
+    assert_eq!((all[0].renewal, all[0].figures), (2, FIGURES));
+    assert_eq!(
+        (all[1].renewal, all[1].figures),
+        (1, NodeFigures::default())
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_or_was_renewed_by_another_is_not_renewed() {
+    let (_world, cluster) = world().await;
+    let mut session = cluster.session();
+    assert_eq!(session.renew(card(1).id, 0, FIGURES).await, Ok(None));
+    join(&mut *session, 1, None).await;
+    assert_eq!(session.renew(card(1).id, 2, FIGURES).await, Ok(None));
+    assert_eq!(nodes(&mut *session).await[0].renewal, 1);
+}
+
+#[tokio::test]
+async fn a_node_that_joins_again_goes_on_from_the_count_that_it_says() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    session.join(&card(1), 5, Some(0), None).await.unwrap();
+    let all = nodes(&mut *session).await;
+    assert_eq!((all.len(), all[0].renewal, all[0].applied_seq), (1, 5, 0));
+    session.join(&card(1), 7, None, None).await.unwrap();
+    assert_eq!(nodes(&mut *session).await[0].applied_seq, 1);
+}
+
+#[tokio::test]
+async fn a_node_is_removed_only_at_the_renewal_that_was_seen() {
+    let (_world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    assert_eq!(session.remove(card(1).id, 0).await, Ok(false));
+    assert_eq!(session.remove(card(1).id, 2).await, Ok(false));
+    assert_eq!(nodes(&mut *session).await.len(), 1);
+    assert_eq!(session.remove(card(1).id, 1).await, Ok(true));
+    assert_eq!(nodes(&mut *session).await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_applied_never_goes_back() {
+    let (_world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    for (told, seq) in [(3, 3), (2, 3), (4, 4)] {
+        session.tell_applied(card(1).id, told).await.unwrap();
+        assert_eq!(nodes(&mut *session).await[0].applied_seq, seq);
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_read_from_a_change_on() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.session();
+    let nothing = session.read_log(None).await.unwrap();
+    assert_eq!((nothing.last_seq, nothing.rows.len()), (0, 0));
+
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    world.transition(&key, Transition::Suspend).await;
+    world.transition(&key, Transition::Reactivate).await;
+    world
+        .store
+        .delete_user(key.key.user_id.clone(), world.by())
+        .await
+        .unwrap();
+    let log = session.read_log(Some(1)).await.unwrap();
+    assert_eq!(log.last_seq, 3);
+    let seqs: Vec<_> = log.rows.iter().map(|row| row.mark.seq).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    assert_eq!(log.rows[0].scope, Scope::Key(key.digest));
+    assert_eq!(log.rows[2].scope, Scope::User(key.key.user_id));
+    assert_ne!(log.rows[0].mark.nonce, log.rows[1].mark.nonce);
+    let rest = session.read_log(Some(3)).await.unwrap();
+    assert_eq!(rest.rows, log.rows[2..]);
+    assert_eq!(session.read_log(None).await.unwrap().rows, rest.rows);
+}
+
+#[tokio::test]
+async fn what_every_node_has_applied_is_trimmed_and_the_newest_change_stays() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.session();
+    let key = world.key("ada").await;
+    for transition in [Transition::Suspend, Transition::Reactivate]
+        .into_iter()
+        .cycle()
+        .take(6)
+    {
+        world.transition(&key, transition).await;
+    }
+    for number in [1, 2] {
+        session.join(&card(number), 1, Some(0), None).await.unwrap();
+    }
+    session.tell_applied(card(1).id, 6).await.unwrap();
+    assert_eq!(session.trim_log(0).await, Ok(6));
+    session.tell_applied(card(2).id, 4).await.unwrap();
+    assert_eq!(
+        session.trim_log(0).await,
+        Ok(3),
+        "4 itself is what node 2 looks for"
+    );
+    session.tell_applied(card(2).id, 6).await.unwrap();
+    assert_eq!(session.trim_log(2).await, Ok(2));
+    assert_eq!(session.trim_log(0).await, Ok(1));
+}
+
+#[tokio::test]
+async fn changes_are_told_of() {
+    let (world, cluster) = world().await;
+    let mut notices = cluster.notices();
+    let key = world.key("ada").await;
+    // The first says that it listens now.
+    notices.next().await.unwrap();
+    world.transition(&key, Transition::Suspend).await;
+    let told = tokio::time::timeout(Duration::from_secs(30), notices.next()).await;
+    told.expect("it is told").unwrap();
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_its_connection_broke() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    let end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    outside(&world, end_all.to_owned()).await;
+    let broken = session.nodes().await;
+    assert!(
+        matches!(broken, Err(StoreError::Unavailable(_))),
+        "{broken:?}"
+    );
+    assert_eq!(nodes(&mut *session).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_of_another_protocol_does_not_join() {
+    let (world, cluster) = world().await;
+    outside(&world, "UPDATE cluster SET protocol = 3".to_owned()).await;
+    let mut session = cluster.session();
+    let refused = session.join(&card(1), 1, None, None).await;
+    let Err(StoreError::NotWritable(why)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(why.contains("protocol 3"), "{why}");
+    assert_eq!(nodes(&mut *session).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_process_of_an_older_protocol_can_make_no_change() {
+    let (world, _cluster) = world().await;
+    // As every version before leases wrote it.
+    let old = "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 RETURNING last_seq) \
+         INSERT INTO change_log (seq, nonce, kind, user_id, at) SELECT last_seq, decode('00', 'hex'), 'user', 'a', 0 FROM bumped";
+    let mut connection = sqlx::PgConnection::connect(postgres_url(&world))
+        .await
+        .unwrap();
+    let refused = sqlx::raw_sql(AssertSqlSafe(old))
+        .execute(&mut connection)
+        .await;
+    let refused = refused.expect_err("it names no protocol").to_string();
+    assert!(refused.contains("protocol"), "{refused}");
+}
