@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{CreatedKey, Kind, World, on_both_stores, pointers};
 
 on_both_stores![
+    a_change_and_its_repeat_tell_how_many_nodes_know,
     a_user_makes_a_key_and_is_shown_its_text,
     the_fields_of_the_origin_come_first_and_under_their_names,
     everything_that_a_key_can_have_is_answered_as_it_was_asked,
@@ -284,6 +285,21 @@ async fn permissions_are_replaced_and_may_become_none(store: Kind) {
 }
 
 /// A key that has something in every field that a PATCH can change.
+async fn a_change_and_its_repeat_tell_how_many_nodes_know(store: Kind) {
+    let world = World::on(store).await;
+    let ada = world.user("ada");
+    let key = ada.create_key("a", &[]).await;
+    let suspend = format!("{}/suspend", key.path());
+    for _ in 0..2 {
+        let answer = ada.act(&suspend).await;
+        answer.ok();
+        assert_eq!(answer.header("keywright-nodes"), Some("1"));
+        assert_eq!(answer.header("keywright-propagation-ms"), Some("0"));
+    }
+    let shown = ada.get(&key.path()).await;
+    assert_eq!(shown.header("keywright-nodes"), None, "nothing was changed");
+}
+
 async fn full_key(world: &World) -> CreatedKey {
     let wanted = json!({
         "name": "a",
