@@ -94,9 +94,30 @@ impl Node {
         edited.expect("an answer")
     }
 
-    /// Ends as a killed process does: nobody is told.
-    fn killed(self) -> World {
-        self.world
+    /// Ends as a killed process does: nobody is told. Its tasks end some time after they were told to.
+    async fn killed(self) -> World {
+        let Self { world, membership } = self;
+        let id = membership.card().id;
+        drop(membership);
+        let cluster = world.store.clone().cluster().expect("nodes share it");
+        let mut session = cluster.session();
+        let mut renewal = async || {
+            let nodes = session.nodes().await.expect("an answer");
+            nodes
+                .into_iter()
+                .find(|node| node.card.id == id)
+                .map(|node| node.renewal)
+        };
+        let mut before = None;
+        loop {
+            let now = renewal().await;
+            assert!(now.is_some(), "nobody removed it");
+            if now == before {
+                return world;
+            }
+            before = now;
+            tokio::time::sleep(TERMS.lease).await;
+        }
     }
 }
 
@@ -177,7 +198,7 @@ async fn a_changed_catalogue_is_known_on_every_node() {
 async fn a_change_waits_for_a_node_that_was_killed_until_its_lease_has_run_out_and_no_further_change_does()
  {
     let (one, other, key) = two().await;
-    let left = other.killed();
+    let left = other.killed().await;
     let began = one.world.clock.uptime();
     // The change waits by its own clock, which stands.
     let change = one.change(&key, Transition::Suspend);
