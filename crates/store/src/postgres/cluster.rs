@@ -281,7 +281,8 @@ fn joining(
          INSERT INTO nodes (node_id, name, version, address, joined_at, renewal, applied_seq, keys, hits, misses) \
          SELECT '{id}', {name}, {version}, {address}, {since}, {renewal}, COALESCE({applied}, last_seq), 0, 0, 0 \
          FROM cluster WHERE id = 1 AND protocol = {PROTOCOL} \
-         ON CONFLICT (node_id) DO UPDATE SET renewal = EXCLUDED.renewal, applied_seq = EXCLUDED.applied_seq; \
+         ON CONFLICT (node_id) DO UPDATE SET renewal = EXCLUDED.renewal, applied_seq = EXCLUDED.applied_seq \
+         WHERE nodes.renewal < EXCLUDED.renewal; \
          SELECT lease_ms, margin_ms, protocol FROM cluster WHERE id = 1; COMMIT"
     )
 }

@@ -165,6 +165,10 @@ async fn a_node_that_joins_again_goes_on_from_the_count_that_it_says() {
     assert_eq!((all.len(), all[0].renewal, all[0].applied_seq), (1, 5, 0));
     session.join(&card(1), 7, None, None).await.unwrap();
     assert_eq!(nodes(&mut *session).await[0].applied_seq, 1);
+    // An attempt that was given up, and is done after the next one.
+    session.join(&card(1), 6, Some(0), None).await.unwrap();
+    let all = nodes(&mut *session).await;
+    assert_eq!((all[0].renewal, all[0].applied_seq), (7, 1));
 }
 
 #[tokio::test]
