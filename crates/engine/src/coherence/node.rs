@@ -288,6 +288,17 @@ impl Node {
     /// DESIGN §5, in its order: t0, the renewal is visible, *then* the log is read and applied, the deadline is stored,
     /// and only then is told what was applied.
     async fn renew(&mut self, t0: Duration) -> Result<LeaseTerms, Failed> {
+        if !self
+            .verifier
+            .lease()
+            .deadline()
+            .is_ahead(&*self.shared.clock)
+        {
+            // It begins anew: meanwhile the database may have been set back, and what was read before may be of another
+            // history though its place in the log is in both.
+            self.terms = None;
+            self.mark = None;
+        }
         let terms = if let Some(terms) = self.terms {
             self.count_up().await?;
             terms
