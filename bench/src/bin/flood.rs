@@ -82,12 +82,11 @@ async fn main() -> Outcome {
     progress(format!("making up {junk} keys, twice"));
     let file = |name: &str| folder.path().join(name);
     let made_up = TagKey::generate(&SystemEntropy)?;
-    let asked = [
+    let [hot_keys, wrong_tags, unknown] = [
         KeyFile::write(file("hot"), texts.iter().cycle().take(junk))?,
         KeyFile::write(file("wrong-tag"), mint(&prefix, &made_up, junk))?,
         KeyFile::write(file("unknown"), mint(&prefix, &tag_key, junk))?,
     ];
-    let [hot_keys, wrong_tags, unknown] = asked;
     let measured = Load {
         service_key: keywright.service_key().to_owned(),
         keys: KeyFile::write(file("measured"), &texts)?,

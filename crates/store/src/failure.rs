@@ -14,7 +14,6 @@ pub(crate) enum Failure {
     /// A row holds what no version of this program writes; the text names the column, never its content.
     Damaged(String),
     /// Whoever asked is told this.
-    #[allow(dead_code, reason = "of a cluster")]
     Refused(StoreError),
 }
 

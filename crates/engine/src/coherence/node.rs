@@ -94,11 +94,8 @@ impl Membership {
             tasks.spawn(listen(cluster.notices(), word.clone()));
         }
         tasks.spawn(node.run(word, stopping));
-        let watching = (waiting.clone(), cluster.session());
-        tasks.spawn(async move {
-            let (waiting, session) = watching;
-            waiting.watch(session).await;
-        });
+        let (watching, session) = (waiting.clone(), cluster.session());
+        tasks.spawn(async move { watching.watch(session).await });
         Some(Self {
             changes: Changes(waiting),
             card: options.card,
@@ -255,8 +252,8 @@ impl Node {
                 self.terms = None;
                 self.shared.sightings().clear();
                 if let Failed::History(_) = failed {
+                    // Without a lease it begins anew.
                     self.verifier.lease().end();
-                    self.mark = None;
                 }
                 self.told_state(Err(failed.text()));
                 self.shared.clock.uptime() + PAUSE
