@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use keywright_core::ambient::Clock;
 
+use crate::rules::Rule;
+
 /// No lease at all.
 const NONE: u64 = 0;
 /// A lease that no clock ends.
@@ -59,7 +61,9 @@ impl Deadline {
         match self.0 {
             NONE => false,
             ENDLESS => true,
-            deadline => clock.uptime().as_micros() < u128::from(deadline),
+            deadline => {
+                clock.uptime().as_micros() < u128::from(deadline) || !Rule::LeasesEnd.is_kept()
+            }
         }
     }
 }

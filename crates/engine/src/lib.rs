@@ -16,6 +16,7 @@ mod loads;
 mod memory;
 mod owner;
 mod record;
+pub mod rules;
 mod table;
 pub mod usage;
 pub mod verifier;

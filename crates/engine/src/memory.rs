@@ -15,6 +15,7 @@ use crate::lease::Lease;
 use crate::loads::Loads;
 use crate::owner::Owners;
 use crate::record::{CachedKey, KEY_BYTES};
+use crate::rules::Rule;
 use crate::table::{Entry, Heat, Reading, Table};
 
 /// How many unknown keys are remembered for each known one, as a fraction.
@@ -137,7 +138,9 @@ impl Memory {
     ) -> Result<Option<CachedKey>, Outdated> {
         let mut gate = self.gate();
         let found = loaded.found.as_ref();
-        if history != self.history() || !gate.history.has_key_as_of(loaded.seq, digest, found) {
+        let is_current =
+            history == self.history() && gate.history.has_key_as_of(loaded.seq, digest, found);
+        if !is_current && Rule::FillsAreGated.is_kept() {
             return Err(Outdated);
         }
         // I3: within the gate, so that whoever comes later finds either the record or, after a change, nothing.

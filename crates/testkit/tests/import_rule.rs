@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// A crate of the workspace and the crates of the workspace that it may use.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("keywright-core", &[]),
     ("keywright-api", &[]),
     ("keywright-store", &["keywright-core"]),
@@ -41,8 +41,12 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "keywright-engine",
             "keywright-store",
             "keywright-testkit",
+            "keywright-trial",
         ],
     ),
+    // Processes and who judges what they answer: of the program it knows what
+    // goes over the wire.
+    ("keywright-trial", &["keywright-testkit"]),
     // For tests: as a dev-dependency everybody may use it, and that is not
     // looked at here; in a program it has no place.
     ("keywright-testkit", &[]),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::following::{self, Break};
 use super::waiting::Waiting;
 use super::{Settled, Shared};
+use crate::rules::Rule;
 use crate::verifier::Verifier;
 
 /// How a process takes part.
@@ -378,6 +379,10 @@ impl Node {
                     scope: row.scope.clone(),
                 })
                 .collect();
+            if !Rule::AppliedBeforeTold.is_kept() {
+                self.mark = Some(step.mark);
+                self.tell_applied().await?;
+            }
             memory.follow(&changes);
             from = step.mark;
             let is_all = step.is_all;

@@ -7,6 +7,7 @@ use keywright_store::cluster::{ClusterSession, NodeRow, Standing};
 use tokio::sync::{Notify, oneshot};
 
 use super::Shared;
+use crate::rules::Rule;
 
 /// How a change came to be known to all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,17 @@ pub struct Settled {
     pub took: Duration,
     /// Whether all have told that they know; if not, the leases of those that have not have run out.
     pub by_all: bool,
+}
+
+impl Settled {
+    /// Nobody was waited for.
+    fn at_once() -> Self {
+        Self {
+            others: 0,
+            took: Duration::ZERO,
+            by_all: false,
+        }
+    }
 }
 
 /// How long to wait before nodes are asked again, from the first time on.
@@ -66,6 +78,14 @@ impl Waiting {
         // t1: after the commit. Every node that the reading below does not see joins later than it, and reads the log
         // later still.
         let t1 = self.shared.clock.uptime();
+        let rule = if standing.is_own {
+            Rule::ChangesWait
+        } else {
+            Rule::RepeatsWait
+        };
+        if !rule.is_kept() {
+            return Settled::at_once();
+        }
         let (answer, answered) = oneshot::channel();
         {
             let mut queue = self.queue();

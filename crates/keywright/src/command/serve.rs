@@ -63,6 +63,8 @@ impl Serve {
             );
         }
         warn_of_what_lets_others_in(&configuration);
+        #[cfg(debug_assertions)]
+        turn_a_rule_off()?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = configuration.workers {
             runtime.worker_threads(workers.get());
@@ -86,6 +88,20 @@ fn password_on_the_command_line(configuration: &Configuration) -> bool {
             let url = argument.strip_prefix("--database=").unwrap_or(&argument);
             url.starts_with("postgres://") || url.starts_with("postgresql://")
         })
+}
+
+/// For the trial of a cluster, which shows that it notices.
+#[cfg(debug_assertions)]
+fn turn_a_rule_off() -> Result<(), Failure> {
+    if let Ok(name) = std::env::var("KEYWRIGHT_WITHOUT_RULE") {
+        let rule: keywright_engine::rules::Rule = name.parse().map_err(Failure::usage)?;
+        tracing::warn!(
+            ?rule,
+            "this process does not keep a rule, and may decide by an older state"
+        );
+        rule.turn_off();
+    }
+    Ok(())
 }
 
 /// Warns of a configuration that is taken, and that few can have meant.
