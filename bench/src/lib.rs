@@ -4,6 +4,7 @@
 //! To add a program: a file in `bin/` that prints a [`report::Report`], and a line in `bench/run`.
 
 pub mod ambient;
+pub mod cluster;
 pub mod database;
 pub mod keys;
 pub mod loader;

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
+use keywright_core::audit::AuditEntry;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow as Row};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres as Db, Row as _};
@@ -21,8 +22,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
-use self::insertion::{insert_created, insert_entry};
-use self::statements::{Appended, Built, Carried, Change, CreateKey, LogStamp, carry_out};
+use self::insertion::insert_created;
+use self::statements::{
+    AUDIT_LOG, Appended, Built, Carried, Change, CreateKey, LogStamp, carry_out,
+};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::cluster::{Cluster, PROTOCOL, Settling, Standing};
 use crate::failure::{Failure, timed_out};
@@ -393,17 +396,19 @@ async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure
     }))
 }
 
-/// The last part of a change, and its commit, in one message: the row of `cluster` is the last that is locked, it is
+/// The last part of a change, its audit entry and its row in the log, and its commit, in one message: the row of `cluster` is the last that is locked, it is
 /// held to the commit, so that the order of the log is that of the commits, and never while the server waits for this
 /// process.
-async fn append_to_log(
+async fn record(
     connection: &mut Connection,
+    entry: &AuditEntry,
     scope: &Scope,
     stamp: &LogStamp<'_>,
 ) -> Result<Appended, Failure> {
     let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
+    let told = insertion::one(&AUDIT_LOG, entry);
     let text = format!(
-        "WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 \
+        "{told}; WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 \
              RETURNING last_seq, lease_ms, margin_ms), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
              SELECT last_seq, {}, '{kind}', {}, {}, {}, {}, {PROTOCOL} FROM bumped) \

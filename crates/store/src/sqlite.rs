@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
+use keywright_core::audit::AuditEntry;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow as Row,
@@ -371,12 +372,14 @@ fn shared_by_nodes(_: Arc<SqliteStore>) -> Option<Arc<dyn Cluster>> {
     None
 }
 
-/// The last part of a change. The one writer makes the order of the log that of the commits.
-async fn append_to_log(
+/// The last part of a change: its audit entry and its row in the log. The one writer makes the order of the log that of the commits.
+async fn record(
     connection: &mut Connection,
+    entry: &AuditEntry,
     scope: &Scope,
     stamp: &LogStamp<'_>,
 ) -> Result<Appended, Failure> {
+    insert_entry(connection, entry).await?;
     let seq: i64 = sqlx::query_scalar(NEXT_SEQ)
         .fetch_one(&mut *connection)
         .await?;

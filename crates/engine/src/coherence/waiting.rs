@@ -31,15 +31,21 @@ impl Settled {
     }
 }
 
-/// How long to wait before nodes are asked again, from the first time on.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(1),
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(5),
-];
-/// And after those.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Nodes are asked again at once so many times after something new waits, which is about as long as healthy nodes take.
+const AT_ONCE: u32 = 12;
+/// Then after pauses, from the first to the last, each twice as long as the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
+/// With so many that wait, one pause more costs each of them little, and spares the database many questions.
+const CROWD: usize = 4;
+
+/// How long to wait before nodes are asked again, having asked so many times while so many wait.
+fn pause(asked: u32, waiting: usize) -> Duration {
+    if waiting < CROWD && asked <= AT_ONCE {
+        return Duration::ZERO;
+    }
+    let doublings = asked.saturating_sub(AT_ONCE).min(u32::BITS - 1);
+    PAUSES.0.saturating_mul(1 << doublings).min(PAUSES.1)
+}
 
 /// The changes of this process that wait.
 pub(super) struct Waiting {
@@ -153,12 +159,19 @@ impl Waiting {
                     tracing::debug!(%error, "the nodes could not be read");
                 }
             }
-            let pause = PAUSES.get(asked).copied().unwrap_or(PAUSE);
-            asked += 1;
+            let (waiting, is_somebody_new) = {
+                let queue = self.queue();
+                (queue.waiters.len(), queue.next > begun)
+            };
+            asked = if is_somebody_new { 0 } else { asked + 1 };
+            let pause = pause(asked, waiting);
+            if pause.is_zero() {
+                continue;
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // Somebody new, for whom it may be known at once.
-                () = self.wake.notified() => asked = 0,
+                () = self.wake.notified(), if waiting < CROWD => asked = 0,
             }
         }
     }

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
 use super::statements::{API_KEYS, AUDIT_LOG, OWNERS, Owner};
-use super::{Connection, Db};
+use super::{Connection, Db, literal};
 use crate::failure::Failure;
 use crate::table::{Column, Table, Value};
 
@@ -21,11 +21,10 @@ static CREATE: LazyLock<String> = LazyLock::new(|| {
     let told = insertion(&AUDIT_LOG, &mut parameters);
     format!("WITH counted AS ({counted}), made AS ({made}) {told}")
 });
-static TELL: LazyLock<String> = LazyLock::new(|| insertion(&AUDIT_LOG, &mut (0..)));
 
 /// All statements of this file.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    [CREATE.as_str(), TELL.as_str()].into_iter()
+    [CREATE.as_str()].into_iter()
 }
 
 /// Adds keys with their owners, who are in the order of ids as everybody locks them, and their audit entries.
@@ -43,15 +42,18 @@ pub(super) async fn insert_created(
     Ok(())
 }
 
-/// Adds an audit entry.
-pub(super) async fn insert_entry(
-    connection: &mut Connection,
-    entry: &AuditEntry,
-) -> Result<(), Failure> {
-    bind(sqlx::query(TELL.as_str()), &AUDIT_LOG, &[entry])
-        .execute(connection)
-        .await?;
-    Ok(())
+/// The statement that adds one row, with its values in its text.
+pub(super) fn one<R>(table: &Table<R>, row: &R) -> String {
+    let literal = |column: &Column<R>| match column.value {
+        Value::Uuid(of) => literal::optional(of(row), |uuid| format!("'{uuid}'")),
+        Value::Bytes(of) => literal::optional(of(row), literal::bytes),
+        Value::Text(of) => literal::optional(of(row), |text| literal::text(&text)),
+        Value::Integer(of) => literal::optional(of(row), |number| number.to_string()),
+    };
+    let literals: Vec<_> = table.columns.iter().map(literal).collect();
+    let (insert_into, literals, conflict) =
+        (table.insert_into(), literals.join(", "), table.conflict);
+    format!("{insert_into} VALUES ({literals}){conflict}")
 }
 
 /// The statement that adds rows, whose parameters follow on those before it.

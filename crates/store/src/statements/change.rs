@@ -6,7 +6,7 @@ use std::future::Future;
 use keywright_core::audit::AuditEntry;
 use keywright_core::timestamp::Timestamp;
 
-use super::{Connection, Failure, append_to_log, insert_entry};
+use super::{Connection, Failure, record};
 use crate::cluster::LeaseTerms;
 use crate::{LoggedChange, Scope};
 
@@ -28,7 +28,7 @@ pub(crate) trait Change: Send + Sync + 'static {
     const SETTLES: bool = false;
 
     /// Makes the change within the transaction of `connection`, in the order of locks keyspaces → `usage_gate` →
-    /// users → `api_keys` → counts of use, and tells what to record of it.
+    /// users → `api_keys` → counts of use (one that is out of it says why nobody can wait the other way round), and tells what to record of it.
     fn make(
         &self,
         connection: &mut Connection,
@@ -106,12 +106,11 @@ pub(crate) async fn carry_out<C: Change>(
     let made = change.make(connection).await?;
     let (mut logged, mut terms) = (None, None);
     if let Some(Recorded { entry, invalidated }) = made.recorded {
-        insert_entry(connection, &entry).await?;
         let stamp = LogStamp {
             nonce,
             at: entry.by.at,
         };
-        let appended = append_to_log(connection, &invalidated, &stamp).await?;
+        let appended = record(connection, &entry, &invalidated, &stamp).await?;
         terms = appended.terms;
         logged = Some(LoggedChange {
             seq: appended.seq.cast_unsigned(),

@@ -1,18 +1,20 @@
-//! Changing a key: read, asked and written under one lock.
+//! Changing a key: locked, then read, asked and written.
 
 use keywright_core::audit::{Attribution, difference, snapshot_of_key};
 use keywright_core::authority::{self, Caller, Edited, KeyEdit, Refusal};
-use keywright_core::identifier::UserId;
+use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::key::{ApiKey, KeyRecord};
 use keywright_core::keyspace::Operation;
 use keywright_core::text::Description;
 use keywright_core::timestamp::Timestamp;
+use sqlx::Row as _;
 
 use super::{Change, Connection, Failure, Made, keys, keyspaces, query, users};
 use crate::{KeyEdited, KeySelector, Scope};
 
 statements! {
-    LOCK = concat!("SELECT id FROM api_keys WHERE id = $1", for_update!());
+    LOCK_BY_ID = concat!("SELECT id, keyspace, user_id FROM api_keys WHERE id = $1", for_update!());
+    LOCK_BY_HASH = concat!("SELECT id, keyspace, user_id FROM api_keys WHERE hash = $1", for_update!());
     // Another service key that can write keys now, and for at least as long as the one in question could: one that
     // expires sooner would leave nobody in the end. All service keys have the one reserved owner.
     ANOTHER_WRITER = "SELECT 1 FROM api_keys WHERE user_id = $1 AND id <> $2 AND status = 'ACTIVE' \
@@ -68,24 +70,27 @@ impl EditKey {
         &self,
         connection: &mut Connection,
     ) -> Result<Option<(KeyRecord, bool)>, Failure> {
-        let Some(found) = keys::find(connection, self.which).await? else {
+        let locking = match &self.which {
+            KeySelector::Id(id) => query(LOCK_BY_ID).bind(id.0),
+            KeySelector::Digest(digest) => query(LOCK_BY_HASH).bind(digest.as_bytes().as_slice()),
+        };
+        let Some(locked) = locking.fetch_optional(&mut *connection).await? else {
             return Ok(None);
         };
-        let id = found.key.id;
+        let id = KeyId(locked.try_get("id")?);
         if let Caller::User(_) = self.caller {
-            // What a user may change hangs on the keyspace, which stays as it is until this is done.
-            keyspaces::find_and_hold(connection, &found.key.keyspace).await?;
+            // What a user may change hangs on the keyspace, which stays as it is until this is done. Whoever changes a
+            // keyspace waits for no key, so that this may come after the key.
+            let keyspace = KeyspaceName::new(locked.try_get::<String, _>("keyspace")?)
+                .map_err(Failure::damaged("api_keys.keyspace"))?;
+            keyspaces::find_and_hold(connection, &keyspace).await?;
         }
-        if found.keyspace.is_service() {
-            // Two that end the last two writers would otherwise each see the other one still there. Users are
-            // locked before keys.
+        if locked.try_get::<&str, _>("user_id")? == UserId::reserved().as_str() {
+            // Two that end the last two writers would otherwise each see the other one still there. Nobody who holds
+            // this owner waits for a key that is there: it cannot be deleted.
             users::lock(connection, &UserId::reserved()).await?;
         }
-        query(LOCK)
-            .bind(id.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-        // Read again, and its keyspace with it: what was found before the lock may have changed since.
+        // Read under all these locks: what it was before may have changed since.
         let Some(record) = keys::find(connection, KeySelector::Id(id)).await? else {
             return Ok(None);
         };

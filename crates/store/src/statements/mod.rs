@@ -81,8 +81,8 @@ use sqlx::{Executor, Pool, SqlSafeStr};
 
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
-    add_counts, append_to_log, gone_keys, insert_created, insert_entry, insertion, meaning, newest,
-    shared_by_nodes, uses, write_last_uses,
+    add_counts, gone_keys, insert_created, insertion, meaning, newest, record, shared_by_nodes,
+    uses, write_last_uses,
 };
 use crate::cluster::{Cluster, Settling, Standing};
 use crate::failure::{Failure, timed_out};
