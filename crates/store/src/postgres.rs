@@ -4,6 +4,8 @@ mod classification;
 mod cluster;
 mod connecting;
 mod creating;
+mod editing;
+mod group;
 mod insertion;
 mod literal;
 #[cfg(test)]
@@ -14,7 +16,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
-use keywright_core::audit::AuditEntry;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow as Row};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres as Db, Row as _};
@@ -22,16 +23,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
 use self::creating::Creations;
+use self::editing::{Edit, Edits};
+use self::group::{Queue, TOO_MANY};
 use self::insertion::insert_created;
 use self::statements::{
-    AUDIT_LOG, Appended, Built, Carried, Change, CreateKey, LogStamp, carry_out,
+    AUDIT_LOG, Built, Carried, Change, CreateKey, EditKey, Record, Recorded, carry_out,
 };
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use crate::cluster::{Cluster, PROTOCOL, Settling, Standing};
 use crate::failure::{Failure, timed_out};
 use crate::line::Line;
 use crate::{
-    CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
+    CONNECTIONS, ChangeObserver, KeyCreated, KeyEdited, OpenError, SchemaVersions, StoreError,
 };
 
 /// Holds a row to the end of the transaction against every other change of it. (Not FOR UPDATE, which would also
@@ -159,7 +162,6 @@ pub struct PostgresStore {
     lists: Semaphore,
     /// How long to wait for one of them to end.
     wait: Duration,
-    observer: Arc<OnceLock<Arc<dyn ChangeObserver>>>,
     settling: OnceLock<Arc<dyn Settling>>,
     /// Where the nodes' own connections go.
     address: PgConnectOptions,
@@ -171,6 +173,8 @@ struct Primary {
     /// How many changes may still begin.
     changes: Semaphore,
     creations: Creations,
+    edits: Edits,
+    observer: OnceLock<Arc<dyn ChangeObserver>>,
     /// How long a change waits for one of them to end.
     wait: Duration,
     /// How long one transaction may take before nobody waits for it any longer.
@@ -194,7 +198,7 @@ impl PostgresStore {
         let mut connection = connecting::connect(&address, options.patience).await?;
         statements::prepare_database(&mut connection).await?;
         let built = Built::new(clock.now(), &*entropy)?;
-        transaction(&mut connection, &built, &[0; 16])
+        transaction(&mut connection, BEGIN, &[(&built, &[0; 16])])
             .await
             .map_err(|failure| OpenError::Store(meaning(failure)))?;
         // Nothing waits in it: there is nothing that closing could lose.
@@ -207,6 +211,8 @@ impl PostgresStore {
                 pool,
                 changes: Semaphore::new(part_of(options.max_connections, 2)),
                 creations: Creations::new(),
+                edits: Queue::new(),
+                observer: OnceLock::new(),
                 wait: options.patience,
                 patience: 2 * patience,
             }),
@@ -216,7 +222,6 @@ impl PostgresStore {
             patience,
             lists: Semaphore::new(part_of(options.max_connections, 4)),
             wait: options.patience,
-            observer: Arc::default(),
             settling: OnceLock::new(),
             address,
         })
@@ -241,32 +246,49 @@ impl PostgresStore {
     }
 
     async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, StoreError> {
+        let nonce = self.nonce()?;
+        let primary = self.primary.clone();
+        // A task of its own: a caller that goes away cancels nothing.
+        let written = tokio::spawn(async move {
+            let made = primary.write(&change, &nonce).await?;
+            Ok(primary.tell(made))
+        })
+        .await;
+        let written = written
+            .unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))?;
+        Ok(self.outcome_of(written).await)
+    }
+
+    /// Those that wait together are one transaction.
+    async fn edit(&self, edit: EditKey) -> Result<KeyEdited, StoreError> {
+        let nonce = self.nonce()?;
+        let edited = self.primary.clone().edit(Edit { edit, nonce }).await?;
+        Ok(self.outcome_of(edited).await)
+    }
+
+    fn nonce(&self) -> Result<[u8; 16], StoreError> {
         let mut nonce = [0; 16];
         self.entropy
             .fill(&mut nonce)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let primary = self.primary.clone();
-        let observer = self.observer.clone();
-        // A task of its own: a caller that goes away cancels nothing.
-        let written = tokio::spawn(async move {
-            let (carried, standing) = primary.write(&change, &nonce).await?;
-            if let (Some(observer), Some(change)) = (observer.get(), carried.logged) {
-                observer.committed(&[change]);
-            }
-            Ok((carried.outcome, standing))
-        })
-        .await;
-        let (outcome, standing) = written
-            .unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))?;
+        Ok(nonce)
+    }
+
+    /// Nobody is told of it before every node knows of what it rests on.
+    async fn outcome_of<T>(&self, (outcome, standing): (T, Option<Standing>)) -> T {
         if standing.is_some() {
             self.settled(standing).await;
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Those that wait together are one transaction.
     async fn create(&self, creation: CreateKey) -> Result<KeyCreated, StoreError> {
         self.primary.clone().create(creation).await
+    }
+
+    fn observer(&self) -> &OnceLock<Arc<dyn ChangeObserver>> {
+        &self.primary.observer
     }
 
     fn pool(&self) -> &PgPool {
@@ -320,12 +342,23 @@ fn part_of(connections: u32, parts: u32) -> usize {
 }
 
 impl Primary {
+    /// Tells memory of a change that was just committed, before anybody else is told.
+    fn tell<T>(
+        &self,
+        (carried, standing): (Carried<T>, Option<Standing>),
+    ) -> (T, Option<Standing>) {
+        if let (Some(observer), Some(change)) = (self.observer.get(), carried.logged) {
+            observer.committed(&[change]);
+        }
+        (carried.outcome, standing)
+    }
+
     async fn write<C: Change>(
         &self,
         change: &C,
         nonce: &[u8; 16],
     ) -> Result<(Carried<C::Outcome>, Option<Standing>), StoreError> {
-        let _share = share_of(&self.changes, self.wait, "too many changes are waiting").await?;
+        let _share = share_of(&self.changes, self.wait, TOO_MANY).await?;
         let mut connection = self
             .pool
             .acquire()
@@ -333,11 +366,14 @@ impl Primary {
             .map_err(|error| meaning(error.into()))?;
         let mut tries = 1;
         loop {
-            let made =
-                tokio::time::timeout(self.patience, transaction(&mut connection, change, nonce))
-                    .await;
+            let made = tokio::time::timeout(
+                self.patience,
+                transaction(&mut connection, BEGIN, &[(change, nonce)]),
+            )
+            .await;
             match made {
-                Ok(Ok(made)) => return Ok(made),
+                // infallible: one was asked for
+                Ok(Ok(made)) => return Ok(made.into_iter().next().expect("one outcome")),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
                 Ok(Err(failure)) => {
                     // It may be in the middle of something.
@@ -354,29 +390,37 @@ impl Primary {
     }
 }
 
-/// Makes a change as one transaction; where it [settles](Change::SETTLES), also what its outcome may rest on.
+/// Makes changes as one transaction; where they [settle](Change::SETTLES), tells also what each outcome may rest on.
 async fn transaction<C: Change>(
     connection: &mut Connection,
-    change: &C,
-    nonce: &[u8; 16],
-) -> Result<(Carried<C::Outcome>, Option<Standing>), Failure> {
-    let begin = if C::DURABLE { BEGIN } else { BEGIN_RELAXED };
+    begin: &'static str,
+    changes: &[(&C, &[u8; 16])],
+) -> Result<Vec<(Carried<C::Outcome>, Option<Standing>)>, Failure> {
+    let begin = if C::DURABLE { begin } else { BEGIN_RELAXED };
     sqlx::raw_sql(begin).execute(&mut *connection).await?;
     let made = async {
-        let carried = carry_out(change, nonce, connection).await?;
-        let own = carried.logged.as_ref().zip(carried.terms);
-        let mut standing = own.map(|(change, terms)| Standing {
-            seq: change.seq,
-            is_own: true,
-            terms,
-        });
-        if standing.is_none() {
-            if C::SETTLES {
-                standing = newest(connection).await?;
-            }
+        let carried = carry_out(changes, connection).await?;
+        let newest_own = carried.iter().rev().find_map(Carried::standing);
+        let others = if newest_own.is_some() {
+            // Whatever was found done had been committed before this.
+            newest_own.map(|own| Standing {
+                is_own: false,
+                ..own
+            })
+        } else {
+            let newest = if C::SETTLES {
+                newest(connection).await?
+            } else {
+                None
+            };
             sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
-        }
-        Ok((carried, standing))
+            newest
+        };
+        let made = carried.into_iter().map(|carried| {
+            let standing = carried.standing().or(others);
+            (carried, standing)
+        });
+        Ok(made.collect())
     };
     let made: Result<_, Failure> = made.await;
     if made.is_err() {
@@ -384,6 +428,18 @@ async fn transaction<C: Change>(
         let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
     }
     made
+}
+
+impl<T> Carried<T> {
+    /// Of a change that was just committed.
+    fn standing(&self) -> Option<Standing> {
+        let (change, terms) = self.logged.as_ref().zip(self.terms)?;
+        Some(Standing {
+            seq: change.seq,
+            is_own: true,
+            terms,
+        })
+    }
 }
 
 /// What a change may rest on that found nothing to do: whatever it read was committed before this.
@@ -396,30 +452,39 @@ async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure
     }))
 }
 
-/// The last part of a change, its audit entry and its row in the log, and its commit, in one message: the row of `cluster` is the last that is locked, it is
-/// held to the commit, so that the order of the log is that of the commits, and never while the server waits for this
-/// process.
-async fn record(
-    connection: &mut Connection,
-    entry: &AuditEntry,
-    scope: &Scope,
-    stamp: &LogStamp<'_>,
-) -> Result<Appended, Failure> {
-    let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
-    let told = insertion::one(&AUDIT_LOG, entry);
+/// The last part of changes, their audit entries and their rows in the log, and their commit, in one message: the row of
+/// `cluster` is the last that is locked, it is held to the commit, so that the order of the log is that of the commits,
+/// and never while the server waits for this process.
+async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<Recorded, Failure> {
+    let told = insertion::with_values(&AUDIT_LOG, records.iter().map(|record| record.entry));
+    let count = records.len();
+    let rows: Vec<_> = records
+        .iter()
+        .enumerate()
+        .map(|(place, record)| {
+            let (kind, key_hash, user_id, keyspace) = statements::columns(record.scope);
+            format!(
+                "({place}, {}, '{kind}', CAST({} AS BYTEA), CAST({} AS TEXT), CAST({} AS TEXT), {})",
+                literal::bytes(record.nonce),
+                literal::optional(key_hash, literal::bytes),
+                literal::optional(user_id, literal::text),
+                literal::optional(keyspace, literal::text),
+                record.entry.by.at.as_micros(),
+            )
+        })
+        .collect();
     let text = format!(
-        "{told}; WITH bumped AS (UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 \
+        "{told}; \
+         WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} WHERE id = 1 \
              RETURNING last_seq, lease_ms, margin_ms), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
-             SELECT last_seq, {}, '{kind}', {}, {}, {}, {}, {PROTOCOL} FROM bumped) \
+             SELECT b.last_seq - {count} + 1 + r.place, r.nonce, r.kind, r.key_hash, r.user_id, r.keyspace, r.at, \
+                 {PROTOCOL} \
+             FROM bumped b, (VALUES {}) AS r (place, nonce, kind, key_hash, user_id, keyspace, at)) \
          SELECT last_seq, lease_ms, margin_ms, \
              CAST(pg_notify('{}', CAST(last_seq AS TEXT)) AS TEXT) FROM bumped; \
          COMMIT",
-        literal::bytes(stamp.nonce),
-        literal::optional(key_hash, literal::bytes),
-        literal::optional(user_id, literal::text),
-        literal::optional(keyspace, literal::text),
-        stamp.at.as_micros(),
+        rows.join(", "),
         cluster::CHANNEL,
     );
     let row = sqlx::raw_sql(AssertSqlSafe(text))
@@ -427,8 +492,8 @@ async fn record(
         .await?
         .pop()
         .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
-    Ok(Appended {
-        seq: row.try_get("last_seq")?,
+    Ok(Recorded {
+        last_seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
         terms: Some(cluster::terms(&row)?),
     })
 }

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use keywright_core::ambient::{Clock, Entropy};
-use keywright_core::audit::AuditEntry;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow as Row,
@@ -26,14 +25,14 @@ use self::classification::meaning;
 use self::file::DatabaseFile;
 pub use self::file::make_private_folder;
 use self::insertion::{insert_created, insert_entry};
-use self::statements::{Appended, Built, Change, CreateKey, LogStamp};
+use self::statements::{Built, Change, CreateKey, EditKey, Record, Recorded};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
 use crate::cluster::{Cluster, Settling, Standing};
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::{
-    CONNECTIONS, ChangeObserver, KeyCreated, OpenError, SchemaVersions, Scope, StoreError,
+    CONNECTIONS, ChangeObserver, KeyCreated, KeyEdited, OpenError, SchemaVersions, StoreError,
 };
 
 /// One writer at a time, and a transaction that begins as a writer's: rows need no locks of their own.
@@ -302,9 +301,18 @@ impl SqliteStore {
         Ok(outcome)
     }
 
+    /// The one writer makes those that wait together with what else waits.
+    async fn edit(&self, edit: EditKey) -> Result<KeyEdited, StoreError> {
+        self.write(edit).await
+    }
+
     /// Those that wait together are made together.
     async fn create(&self, creation: CreateKey) -> Result<KeyCreated, StoreError> {
         self.writer.create(creation).await
+    }
+
+    fn observer(&self) -> &OnceLock<Arc<dyn ChangeObserver>> {
+        &self.observer
     }
 
     fn pools(&self) -> [&SqlitePool; 2] {
@@ -372,27 +380,34 @@ fn shared_by_nodes(_: Arc<SqliteStore>) -> Option<Arc<dyn Cluster>> {
     None
 }
 
-/// The last part of a change: its audit entry and its row in the log. The one writer makes the order of the log that of the commits.
-async fn record(
-    connection: &mut Connection,
-    entry: &AuditEntry,
-    scope: &Scope,
-    stamp: &LogStamp<'_>,
-) -> Result<Appended, Failure> {
-    insert_entry(connection, entry).await?;
-    let seq: i64 = sqlx::query_scalar(NEXT_SEQ)
-        .fetch_one(&mut *connection)
-        .await?;
-    let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
-    sqlx::query(APPEND)
-        .bind(seq)
-        .bind(stamp.nonce.as_slice())
-        .bind(kind)
-        .bind(key_hash)
-        .bind(user_id)
-        .bind(keyspace)
-        .bind(stamp.at.as_micros())
-        .execute(connection)
-        .await?;
-    Ok(Appended { seq, terms: None })
+/// The last part of changes: their audit entries and their rows in the log. The one writer makes the order of the log
+/// that of the commits.
+async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<Recorded, Failure> {
+    let mut last: i64 = 0;
+    for Record {
+        entry,
+        scope,
+        nonce,
+    } in records
+    {
+        insert_entry(connection, entry).await?;
+        last = sqlx::query_scalar(NEXT_SEQ)
+            .fetch_one(&mut *connection)
+            .await?;
+        let (kind, key_hash, user_id, keyspace) = statements::columns(scope);
+        sqlx::query(APPEND)
+            .bind(last)
+            .bind(nonce.as_slice())
+            .bind(kind)
+            .bind(key_hash)
+            .bind(user_id)
+            .bind(keyspace)
+            .bind(entry.by.at.as_micros())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(Recorded {
+        last_seq: last.cast_unsigned(),
+        terms: None,
+    })
 }

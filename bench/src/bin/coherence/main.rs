@@ -53,6 +53,12 @@ struct Sizes {
 }
 
 fn main() -> Outcome {
+    if null::is_listener() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return runtime.block_on(null::listen());
+    }
     let options = Options::parse();
     let common = options.common;
     let sizes = Sizes {
@@ -100,7 +106,7 @@ fn main() -> Outcome {
              Each node answers {verifications} verifications per second meanwhile, but where said otherwise. A change \
              is a suspension or a reactivation over HTTP. The null program is as little as a cluster can do, on the same \
              database, in turn with the changes: one connection counts a row up, commits and notifies in one message; \
-             {nodes} listeners hear it, each reads that row and writes one of its own; then the first, who asks again \
+             {nodes} processes hear it, each reads that row and writes one of its own; then the first, who asks again \
              and again without a pause, finds that all have. It is no server: nobody speaks HTTP to it, nothing \
              is authorised, looked up, locked or audited.",
             nodes = options.nodes,

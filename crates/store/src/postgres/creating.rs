@@ -5,18 +5,18 @@
 //! or waits for a lock, nothing is written; then those of each owner are made together, and where that is refused as
 //! well, each is made alone.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use keywright_core::identifier::UserId;
 use sqlx::Connection as _;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::classification::meaning;
+use super::group::{self, NotMade, Queue, TOO_MANY, answer_all, answer_of};
 use super::statements::{CreateKey, create_together};
 use super::{Connection, Primary, share_of};
-use crate::failure::{Failure, timed_out};
+use crate::failure::timed_out;
 use crate::{KeyCreated, StoreError};
 
 /// How many groups are made at once: while one waits for the disk, the next is on its way.
@@ -29,57 +29,24 @@ const GROUP: usize = 128;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
      SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '100ms'";
 
-const TOO_MANY: &str = "too many changes are waiting";
-
 /// A creation leaves nothing in the change log that would need one.
 const NO_NONCE: [u8; 16] = [0; 16];
 
 /// The creations that wait, and how many groups of them may still begin.
 pub(super) struct Creations {
-    queue: Mutex<VecDeque<Waiting>>,
+    queue: Queue<CreateKey, KeyCreated>,
     groups: Semaphore,
-    number: AtomicU64,
 }
 
-struct Waiting {
-    number: u64,
-    creation: CreateKey,
-    answer: oneshot::Sender<Result<KeyCreated, StoreError>>,
-}
-
-impl Waiting {
-    fn answer(self, result: Result<KeyCreated, StoreError>) {
-        // Who went away does not want to know.
-        let _ = self.answer.send(result);
-    }
-}
+type Waiting = group::Waiting<CreateKey, KeyCreated>;
 
 impl Creations {
     pub(super) fn new() -> Self {
         Self {
-            queue: Mutex::default(),
+            queue: Queue::new(),
             groups: Semaphore::new(GROUPS),
-            number: AtomicU64::new(0),
         }
     }
-
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The oldest that wait, and the one of this `number` if it waits still: none where others have taken them all.
-    fn take_group(&self, number: u64) -> Vec<Waiting> {
-        let mut queue = self.queue();
-        let own = take(&mut queue, number);
-        let others = queue.len().min(GROUP - own.iter().len());
-        queue.drain(..others).chain(own).collect()
-    }
-}
-
-/// The one of this `number`, if it waits still.
-fn take(queue: &mut VecDeque<Waiting>, number: u64) -> Option<Waiting> {
-    let place = queue.iter().position(|waiting| waiting.number == number)?;
-    queue.remove(place)
 }
 
 impl Primary {
@@ -88,18 +55,10 @@ impl Primary {
         self: Arc<Self>,
         creation: CreateKey,
     ) -> Result<KeyCreated, StoreError> {
-        let number = self.creations.number.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        self.creations.queue().push_back(Waiting {
-            number,
-            creation,
-            answer,
-        });
+        let (number, answered) = self.creations.queue.push(creation);
         // A task of its own: a caller that goes away cancels nothing.
         tokio::spawn(self.create_those_that_wait(number));
-        answered
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".to_owned())))
+        answer_of(answered).await
     }
 
     /// Makes a group of those that wait. Each creation brings such a task, after which the one of its `number` does not
@@ -112,7 +71,7 @@ impl Primary {
         };
         let refused = match shares.await {
             Ok(_shares) => {
-                let group = self.creations.take_group(number);
+                let group = self.creations.queue.take_group(number, GROUP);
                 if !group.is_empty() {
                     self.clone().create_together(group).await;
                 }
@@ -120,8 +79,7 @@ impl Primary {
             }
             Err(error) => error,
         };
-        let waiting = take(&mut self.creations.queue(), number);
-        if let Some(waiting) = waiting {
+        if let Some(waiting) = self.creations.queue.take(number) {
             waiting.answer(Err(refused));
         }
     }
@@ -144,7 +102,7 @@ impl Primary {
         for waiting in group {
             let primary = self.clone();
             tokio::spawn(async move {
-                let made = primary.write(&waiting.creation, &NO_NONCE).await;
+                let made = primary.write(&waiting.asked, &NO_NONCE).await;
                 waiting.answer(made.map(|(made, _)| made.outcome));
             });
         }
@@ -178,38 +136,14 @@ impl Primary {
     }
 }
 
-fn answer_all(group: Vec<Waiting>, error: &StoreError) {
-    for waiting in group {
-        waiting.answer(Err(error.clone()));
-    }
-}
-
 /// Those of each owner.
 fn by_owner(group: Vec<Waiting>) -> impl Iterator<Item = Vec<Waiting>> {
     let mut groups: BTreeMap<UserId, Vec<Waiting>> = BTreeMap::new();
     for waiting in group {
-        let owner = waiting.creation.record.key.user_id.clone();
+        let owner = waiting.asked.record.key.user_id.clone();
         groups.entry(owner).or_default().push(waiting);
     }
     groups.into_values()
-}
-
-/// Why a group was not made.
-enum NotMade {
-    /// The database refused all of it for something in it, and nothing is written.
-    Together,
-    /// None of it can be made now, or nobody knows whether it was.
-    Any(StoreError),
-}
-
-impl NotMade {
-    /// For what went wrong before the commit was sent.
-    fn before_commit(failure: Failure) -> Self {
-        match failure {
-            Failure::Database(sqlx::Error::Database(_)) | Failure::Damaged(_) => Self::Together,
-            failure => Self::Any(meaning(failure)),
-        }
-    }
 }
 
 /// Makes all of a group as one transaction.
@@ -221,11 +155,11 @@ async fn transaction(
     let mut transaction = connection
         .begin_with(begin)
         .await
-        .map_err(|error| NotMade::before_commit(error.into()))?;
-    let creations: Vec<_> = group.iter().map(|waiting| &waiting.creation).collect();
+        .map_err(|error| NotMade::refused(error.into()))?;
+    let creations: Vec<_> = group.iter().map(|waiting| &waiting.asked).collect();
     let outcomes = create_together(&mut transaction, &creations)
         .await
-        .map_err(NotMade::before_commit)?;
+        .map_err(NotMade::refused)?;
     let committed = transaction.commit().await;
     committed.map_err(|error| NotMade::Any(meaning(error.into())))?;
     Ok(outcomes)

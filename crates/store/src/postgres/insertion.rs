@@ -42,18 +42,21 @@ pub(super) async fn insert_created(
     Ok(())
 }
 
-/// The statement that adds one row, with its values in its text.
-pub(super) fn one<R>(table: &Table<R>, row: &R) -> String {
-    let literal = |column: &Column<R>| match column.value {
-        Value::Uuid(of) => literal::optional(of(row), |uuid| format!("'{uuid}'")),
-        Value::Bytes(of) => literal::optional(of(row), literal::bytes),
-        Value::Text(of) => literal::optional(of(row), |text| literal::text(&text)),
-        Value::Integer(of) => literal::optional(of(row), |number| number.to_string()),
+/// The statement that adds rows, with their values in its text.
+pub(super) fn with_values<'a, R>(table: &Table<R>, rows: impl Iterator<Item = &'a R>) -> String {
+    let row = |row: &R| {
+        let literal = |column: &Column<R>| match column.value {
+            Value::Uuid(of) => literal::optional(of(row), |uuid| format!("'{uuid}'::UUID")),
+            Value::Bytes(of) => literal::optional(of(row), literal::bytes),
+            Value::Text(of) => literal::optional(of(row), |text| literal::text(&text)),
+            Value::Integer(of) => literal::optional(of(row), |number| number.to_string()),
+        };
+        let literals: Vec<_> = table.columns.iter().map(literal).collect();
+        format!("({})", literals.join(", "))
     };
-    let literals: Vec<_> = table.columns.iter().map(literal).collect();
-    let (insert_into, literals, conflict) =
-        (table.insert_into(), literals.join(", "), table.conflict);
-    format!("{insert_into} VALUES ({literals}){conflict}")
+    let rows: Vec<_> = rows.map(row).collect();
+    let (insert_into, rows, conflict) = (table.insert_into(), rows.join(", "), table.conflict);
+    format!("{insert_into} VALUES {rows}{conflict}")
 }
 
 /// The statement that adds rows, whose parameters follow on those before it.

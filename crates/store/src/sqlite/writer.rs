@@ -178,9 +178,10 @@ pub(super) async fn alone<C: Change>(
 ) -> Result<C::Outcome, StoreError> {
     let made = async {
         execute(connection, BEGIN).await?;
-        let made = carry_out(change, &[0; 16], connection).await?;
+        let made = carry_out(&[(change, &[0; 16])], connection).await?;
         execute(connection, "COMMIT").await?;
-        Ok(made.outcome)
+        // infallible: one was asked for
+        Ok(made.into_iter().next().expect("one outcome").outcome)
     };
     made.await.map_err(meaning)
 }

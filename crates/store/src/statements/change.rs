@@ -4,7 +4,6 @@
 use std::future::Future;
 
 use keywright_core::audit::AuditEntry;
-use keywright_core::timestamp::Timestamp;
 
 use super::{Connection, Failure, record};
 use crate::cluster::LeaseTerms;
@@ -38,10 +37,10 @@ pub(crate) trait Change: Send + Sync + 'static {
 /// What became of a change, and what is still to be recorded of it.
 pub(crate) struct Made<T> {
     pub(super) outcome: T,
-    recorded: Option<Recorded>,
+    to_record: Option<ToRecord>,
 }
 
-struct Recorded {
+struct ToRecord {
     entry: AuditEntry,
     invalidated: Scope,
 }
@@ -51,7 +50,7 @@ impl<T> Made<T> {
     pub(crate) fn unrecorded(outcome: T) -> Self {
         Self {
             outcome,
-            recorded: None,
+            to_record: None,
         }
     }
 
@@ -59,7 +58,7 @@ impl<T> Made<T> {
     pub(super) fn logged(outcome: T, entry: AuditEntry, invalidated: Scope) -> Self {
         Self {
             outcome,
-            recorded: Some(Recorded { entry, invalidated }),
+            to_record: Some(ToRecord { entry, invalidated }),
         }
     }
 }
@@ -73,12 +72,14 @@ pub(crate) fn columns(scope: &Scope) -> (&'static str, Option<&[u8]>, Option<&st
     }
 }
 
-/// What makes a row of the change log this one and no other.
-pub(crate) struct LogStamp<'a> {
+/// What is recorded of one change: its audit entry, and its row in the change log.
+pub(crate) struct Record<'a> {
+    /// Its time is that of the row.
+    pub(crate) entry: &'a AuditEntry,
+    /// What holds no longer.
+    pub(crate) scope: &'a Scope,
     /// Random, so that two histories that share a seq can be told apart.
     pub(crate) nonce: &'a [u8; 16],
-    /// When the change was asked for.
-    pub(crate) at: Timestamp,
 }
 
 /// What a transaction did: what whoever asked for it learns, and the row it has in the change log.
@@ -90,36 +91,54 @@ pub(crate) struct Carried<T> {
     pub(crate) terms: Option<LeaseTerms>,
 }
 
-/// What appending to the change log tells.
-pub(crate) struct Appended {
-    pub(crate) seq: i64,
+/// What recording changes tells.
+pub(crate) struct Recorded {
+    /// Of the last of them; those before have the numbers before.
+    pub(crate) last_seq: u64,
     pub(crate) terms: Option<LeaseTerms>,
 }
 
-/// Makes a change and records it. The row of `cluster` is the last lock taken, and the commit follows at once: on
-/// PostgreSQL in the same message, so that after a row was appended the change is committed.
+/// Makes changes one after the other, and records them. The row of `cluster` is the last lock taken, and the commit
+/// follows at once: on PostgreSQL in the same message, so that where something was recorded all is committed.
 pub(crate) async fn carry_out<C: Change>(
-    change: &C,
-    nonce: &[u8; 16],
+    changes: &[(&C, &[u8; 16])],
     connection: &mut Connection,
-) -> Result<Carried<C::Outcome>, Failure> {
-    let made = change.make(connection).await?;
-    let (mut logged, mut terms) = (None, None);
-    if let Some(Recorded { entry, invalidated }) = made.recorded {
-        let stamp = LogStamp {
-            nonce,
-            at: entry.by.at,
-        };
-        let appended = record(connection, &entry, &invalidated, &stamp).await?;
-        terms = appended.terms;
-        logged = Some(LoggedChange {
-            seq: appended.seq.cast_unsigned(),
-            scope: invalidated,
-        });
+) -> Result<Vec<Carried<C::Outcome>>, Failure> {
+    let mut made = Vec::with_capacity(changes.len());
+    for (change, _) in changes {
+        made.push(change.make(connection).await?);
     }
-    Ok(Carried {
-        outcome: made.outcome,
-        logged,
-        terms,
-    })
+    let records: Vec<_> = made
+        .iter()
+        .zip(changes)
+        .filter_map(|(made, (_, nonce))| {
+            let ToRecord { entry, invalidated } = made.to_record.as_ref()?;
+            Some(Record {
+                entry,
+                scope: invalidated,
+                nonce,
+            })
+        })
+        .collect();
+    let (mut seq, mut terms) = (0, None);
+    if !records.is_empty() {
+        let recorded = record(connection, &records).await?;
+        seq = recorded.last_seq - records.len() as u64;
+        terms = recorded.terms;
+    }
+    let carried = made.into_iter().map(|Made { outcome, to_record }| {
+        let logged = to_record.map(|ToRecord { invalidated, .. }| {
+            seq += 1;
+            LoggedChange {
+                seq,
+                scope: invalidated,
+            }
+        });
+        Carried {
+            outcome,
+            terms: logged.as_ref().and(terms),
+            logged,
+        }
+    });
+    Ok(carried.collect())
 }

@@ -26,11 +26,11 @@ statements! {
 }
 
 /// Changes a key by [`authority::edit`].
-pub(super) struct EditKey {
-    pub(super) which: KeySelector,
-    pub(super) caller: Caller,
-    pub(super) edit: KeyEdit,
-    pub(super) by: Attribution,
+pub(crate) struct EditKey {
+    pub(crate) which: KeySelector,
+    pub(crate) caller: Caller,
+    pub(crate) edit: KeyEdit,
+    pub(crate) by: Attribution,
 }
 
 impl Change for EditKey {

@@ -95,8 +95,9 @@ use crate::{
 
 pub(super) use audit::TABLE as AUDIT_LOG;
 pub(super) use change::Made;
-pub(super) use change::{Appended, Carried, Change, LogStamp, carry_out, columns};
+pub(super) use change::{Carried, Change, Record, Recorded, carry_out, columns};
 pub(super) use creation::{CreateKey, create_together};
+pub(super) use edit_key::EditKey;
 pub(super) use keys::TABLE as API_KEYS;
 #[allow(
     unused_imports,
@@ -313,7 +314,7 @@ impl Store for ThisStore {
 
     fn observe(&self, observer: Arc<dyn ChangeObserver>) {
         // Whoever came first stays.
-        let _ = self.observer.set(observer);
+        let _ = self.observer().set(observer);
     }
 
     fn is_exclusive(&self) -> bool {
@@ -348,16 +349,13 @@ impl Store for ThisStore {
         edit: KeyEdit,
         by: Attribution,
     ) -> Result<KeyEdited, StoreError> {
-        self.change(
-            "edit_key",
-            edit_key::EditKey {
-                which,
-                caller,
-                edit,
-                by,
-            },
-        )
-        .await
+        let edit = EditKey {
+            which,
+            caller,
+            edit,
+            by,
+        };
+        measured(&*self.clock, "edit_key", self.edit(edit)).await
     }
 
     async fn record_use(&self, uses: Uses) -> Result<(), StoreError> {

@@ -58,8 +58,8 @@ impl<C: Change> Waiting<C> {
 #[async_trait]
 impl<C: Change> Job for Waiting<C> {
     async fn make(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let making = carry_out(&self.change, &self.nonce, connection);
-        self.made = Some(unless_it_panics(making).await?);
+        let one = [(&self.change, &self.nonce)];
+        self.made = unless_it_panics(carry_out(&one, connection)).await?.pop();
         Ok(())
     }
 
