@@ -4,6 +4,7 @@
 //! misspelt `expires_at` that is silently ignored would make a key that never dies.
 
 pub mod audit;
+pub mod cluster;
 pub mod key;
 pub mod keyspace;
 mod nullable;
@@ -14,6 +15,7 @@ pub mod user;
 pub mod verify;
 
 pub use audit::{AuditActor, AuditActorKind, AuditRecord};
+pub use cluster::{Cluster, ClusterNode, NoLeaseReason, ThisNode};
 pub use key::{CreateKey, CreatedKey, Key, KeyStatus, PatchKey, ReplacePermissions};
 pub use keyspace::{CreateKeyspace, Keyspace, NewPermission, PatchKeyspace, Permission};
 pub use object::Object;

@@ -8,6 +8,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::lane::{EachLane, Lane};
 use crate::memory::Occupancy;
+use crate::tally::Tally;
 
 /// One decision in so many is timed.
 const SAMPLED: u32 = 1024;
@@ -19,7 +20,7 @@ pub(crate) struct Figures {
     /// Texts that were known to be no keys.
     pub(crate) known_absent: Counter,
     /// Verifications that memory could not decide.
-    pub(crate) misses: Counter,
+    pub(crate) misses: Tally,
     /// Verifications that waited for a load that others had begun.
     pub(crate) waits: Counter,
     /// Verifications that were turned away, since too many keys were being looked up.
@@ -40,7 +41,7 @@ impl Figures {
         Self {
             refused: counter!("keywright_verify_refused_total"),
             known_absent: counter!("keywright_cache_absent_hits_total"),
-            misses: counter!("keywright_cache_misses_total"),
+            misses: Tally::shown_as(counter!("keywright_cache_misses_total")),
             waits: counter!("keywright_cache_waits_total"),
             turned_away: counter!("keywright_verify_turned_away_total"),
             asked: counter!("keywright_verify_without_lease_total"),

@@ -66,6 +66,14 @@ impl Deadline {
             }
         }
     }
+
+    /// How long it is until then: nothing where it has passed, and `None` where there is no end.
+    pub fn left(self, clock: &dyn Clock) -> Option<Duration> {
+        match self.0 {
+            ENDLESS => None,
+            deadline => Some(Duration::from_micros(deadline).saturating_sub(clock.uptime())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +114,19 @@ mod tests {
     #[test]
     fn one_without_end_has_none() {
         assert!(holds(&Lease::endless(), u64::MAX));
+        assert_eq!(Lease::endless().deadline().left(&At(Duration::MAX)), None);
+    }
+
+    #[test]
+    fn what_is_left_of_it_is_the_time_until_its_deadline_and_never_less_than_nothing() {
+        let lease = Lease::none();
+        let left = |micros| {
+            let at = At(Duration::from_micros(micros));
+            lease.deadline().left(&at).map(|left| left.as_micros())
+        };
+        assert_eq!(left(0), Some(0));
+        lease.extend_to(Duration::from_micros(10));
+        assert_eq!((left(3), left(10), left(11)), (Some(7), Some(0), Some(0)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod owner;
 mod record;
 pub mod rules;
 mod table;
+mod tally;
 pub mod usage;
 pub mod verifier;
 

@@ -11,6 +11,7 @@ use keywright_core::digest::Digest;
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::WellFormed;
 use keywright_core::keyspace::Keyspace;
+use keywright_store::cluster::NodeFigures;
 use keywright_store::{KeyFacts, Store, StoreError};
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -127,6 +128,15 @@ impl Verifier {
     /// How full memory is.
     pub fn occupancy(&self) -> Occupancy {
         self.0.memory.occupancy()
+    }
+
+    /// What a node tells of its memory: hits as far as [`UseLog::take`] has taken them.
+    pub fn node_figures(&self) -> NodeFigures {
+        NodeFigures {
+            keys: self.occupancy().keys as u64,
+            hits: self.0.uses.hits(),
+            misses: self.0.figures.misses.count(),
+        }
     }
 
     /// Shows in the metrics how full memory is.

@@ -4,8 +4,8 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    admin_key, audit, completions, doctor, keys, keyspaces, migrate, openapi, serve, token, usage,
-    users, verify,
+    admin_key, audit, cluster, completions, doctor, keys, keyspaces, migrate, openapi, serve,
+    token, usage, users, verify,
 };
 use crate::failure::Failure;
 
@@ -40,6 +40,8 @@ enum Command {
     Audit(audit::Audit),
     /// Show how often keys were used
     Usage(usage::Usage),
+    /// Show the nodes, as the one that is asked sees them
+    Cluster(cluster::Cluster),
     /// Ask whether a key is good; the key is read from standard input
     Verify(verify::Verify),
     /// Sign a JWT for a user with the server's own secret
@@ -66,6 +68,7 @@ impl Arguments {
             Command::Keyspaces(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Usage(command) => command.run(),
+            Command::Cluster(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::AdminKey(command) => command.run(),

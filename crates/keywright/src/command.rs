@@ -2,6 +2,7 @@
 
 pub(crate) mod admin_key;
 pub(crate) mod audit;
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod keys;

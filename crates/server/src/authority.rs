@@ -54,7 +54,7 @@ macro_rules! operations_as_types {
         }
     )+};
 }
-operations_as_types! { KeysVerify KeysRead KeysWrite UsersRead UsersWrite KeyspacesRead KeyspacesWrite AuditRead }
+operations_as_types! { KeysVerify KeysRead KeysWrite UsersRead UsersWrite KeyspacesRead KeyspacesWrite AuditRead ClusterRead }
 
 /// Anybody.
 pub(crate) struct Anybody;

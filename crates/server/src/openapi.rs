@@ -48,6 +48,7 @@ pub fn document() -> OpenApi {
             ),
             ("Users", "Who owns keys."),
             ("Audit", "Who did what."),
+            ("Cluster", "The nodes that share a database."),
             ("Operations", "Health and metrics."),
         ]
         .map(|(name, description)| {

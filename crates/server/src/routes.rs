@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod cluster;
 mod docs;
 mod health;
 mod keyspaces;
@@ -42,6 +43,7 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoint!(endpoints, users::delete::delete_user);
     endpoint!(endpoints, audit::list_audit_log);
     endpoint!(endpoints, usage::read_usage);
+    endpoint!(endpoints, cluster::read_cluster);
     endpoint!(endpoints, health::live);
     endpoint!(endpoints, health::ready);
     endpoints

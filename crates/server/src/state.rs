@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) request_ids: RequestIds,
     pub(crate) verifier: Verifier,
+    /// What this process says of itself.
+    pub(crate) card: NodeCard,
     /// In a cluster.
     pub(crate) membership: Option<Membership>,
     pub(crate) jwt: JwtVerifier,
@@ -77,14 +79,16 @@ impl AppState {
             Lease::none()
         };
         let verifier = Verifier::new(store.clone(), clock.clone(), lease, settings.verifier);
+        let card = node_card(settings.node.as_ref(), &*clock, &*entropy);
         let membership = settings.node.as_ref().and_then(|node| {
-            let options = node_options(node, &*clock, &*entropy);
+            let options = node_options(node, card.clone());
             Membership::begin(&store, &verifier, clock.clone(), options)
         });
         let changes = membership.as_ref().map(Membership::changes);
         store.settle_with(Arc::new(Propagating(changes)));
         Self(Arc::new(Inner {
             verifier,
+            card,
             membership,
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
@@ -106,16 +110,21 @@ impl AppState {
 /// The margin of a lease: two clocks that begin together may be so far apart at its end, as a part of it.
 const MARGIN: u32 = 20;
 
-fn node_options(node: &NodeSettings, clock: &dyn Clock, entropy: &dyn Entropy) -> NodeOptions {
+fn node_card(node: Option<&NodeSettings>, clock: &dyn Clock, entropy: &dyn Entropy) -> NodeCard {
+    let said = |of: fn(&NodeSettings) -> &String| node.map(of).cloned().unwrap_or_default();
+    NodeCard {
+        // infallible: the server could mint no key either
+        id: NodeId(time_ordered_id(clock, entropy).expect("random bytes")),
+        name: said(|node| &node.name),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: said(|node| &node.address),
+        since: clock.now(),
+    }
+}
+
+fn node_options(node: &NodeSettings, card: NodeCard) -> NodeOptions {
     NodeOptions {
-        card: NodeCard {
-            // infallible: the server could mint no key either
-            id: NodeId(time_ordered_id(clock, entropy).expect("random bytes")),
-            name: node.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            address: node.address.clone(),
-            since: clock.now(),
-        },
+        card,
         wanted: node.lease.map(|lease| LeaseTerms {
             lease,
             margin: lease / MARGIN,

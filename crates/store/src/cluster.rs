@@ -88,6 +88,28 @@ pub struct NodeRow {
     pub figures: NodeFigures,
 }
 
+/// What a database says of its history and of those who share it, of one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The seq of the newest change; 0 where there is none.
+    pub last_seq: u64,
+    /// How many rows the change log has.
+    pub log_rows: u64,
+    /// What its nodes have agreed on; `None` where it has one node.
+    pub agreed: Option<Agreed>,
+    /// The nodes that have joined, in the order of their ids; none where it has one node, which joins nobody.
+    pub nodes: Vec<NodeRow>,
+}
+
+/// What the nodes on one database have agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// The rules by which they wait for each other: see [`PROTOCOL`].
+    pub protocol: u64,
+    /// Of every lease.
+    pub terms: LeaseTerms,
+}
+
 /// A place in the history of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogMark {

@@ -32,7 +32,7 @@ use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
 use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 
-use crate::cluster::{Cluster, Settling};
+use crate::cluster::{Cluster, Settling, Survey};
 pub use crate::error::{OpenError, StoreError};
 pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
 pub use crate::usage::{
@@ -264,6 +264,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether nobody but this process can change the database while it is open: an observer then learns of all.
     fn is_exclusive(&self) -> bool;
+
+    /// What kind of database it is, as the metrics call it: `sqlite` or `postgres`.
+    fn kind(&self) -> &'static str;
+
+    /// How far its history is, and who shares it: one query.
+    async fn survey(&self) -> Result<Survey, StoreError>;
 
     /// One page of a user's keys, newest first.
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;

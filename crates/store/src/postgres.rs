@@ -22,6 +22,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
+use self::cluster::survey;
 use self::creating::Creations;
 use self::editing::{Edit, Edits};
 use self::group::{Queue, TOO_MANY};
@@ -107,6 +108,7 @@ const OWN_STATEMENTS: &[&str] = &[
     HEALTH,
     cluster::RENEW,
     cluster::NODES,
+    cluster::SURVEY,
     cluster::REMOVE,
     cluster::LEAVE,
     cluster::READ_LOG,

@@ -28,7 +28,7 @@ use self::insertion::{insert_created, insert_entry};
 use self::statements::{Built, Change, CreateKey, EditKey, Record, Recorded};
 use self::uses::{add_counts, gone_keys, write_last_uses};
 use self::writer::Writer;
-use crate::cluster::{Cluster, Settling, Standing};
+use crate::cluster::{Cluster, Settling, Standing, Survey};
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::{
@@ -94,7 +94,9 @@ const NEXT_SEQ: &str = "UPDATE cluster SET last_seq = last_seq + 1 WHERE id = 1 
 const APPEND: &str = "INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const LAST_SEQ: &str = "SELECT last_seq FROM cluster WHERE id = 1";
-const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, LAST_SEQ];
+const SURVEY: &str =
+    "SELECT last_seq, (SELECT MIN(seq) FROM change_log) AS oldest FROM cluster WHERE id = 1";
+const OWN_STATEMENTS: &[&str] = &[LEDGER_EXISTS, NEXT_SEQ, APPEND, LAST_SEQ, SURVEY];
 
 /// How many connections read lists at once.
 const LISTERS: u32 = 2;
@@ -373,6 +375,18 @@ fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptio
 /// There is nobody else to wait for.
 async fn newest(_: &mut Connection) -> Result<Option<Standing>, Failure> {
     Ok(None)
+}
+
+/// Its one node has agreed on nothing with anybody.
+async fn survey(connection: &mut Connection) -> Result<Survey, Failure> {
+    let row = sqlx::query(SURVEY).fetch_one(connection).await?;
+    let (last_seq, log_rows) = statements::extent_of_log(&row)?;
+    Ok(Survey {
+        last_seq,
+        log_rows,
+        agreed: None,
+        nodes: Vec::new(),
+    })
 }
 
 /// It has one node.

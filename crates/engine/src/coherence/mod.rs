@@ -8,10 +8,11 @@
 
 mod following;
 mod node;
+mod outlook;
 mod sightings;
 mod waiting;
 
-pub use node::{Changes, Membership, NodeOptions, NodeState};
+pub use node::{Changes, Membership, NodeOptions, NodeState, RenewalFailure, RenewalFailureKind};
 pub use waiting::Settled;
 
 use std::sync::atomic::{AtomicU64, Ordering};

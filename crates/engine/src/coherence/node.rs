@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keywright_core::ambient::Clock;
-use keywright_store::cluster::{
-    ClusterSession, LeaseTerms, LogMark, NodeCard, NodeFigures, Notices, Standing,
-};
+use keywright_store::cluster::{ClusterSession, LeaseTerms, LogMark, NodeCard, Notices, Standing};
 use keywright_store::{LoggedChange, Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -45,6 +43,7 @@ const JOINING: Duration = Duration::from_secs(5);
 
 /// The membership of this process. Dropping it ends the tasks, but does not leave: see [`Membership::leave`].
 pub struct Membership {
+    pub(super) shared: Arc<Shared>,
     changes: Changes,
     card: NodeCard,
     state: watch::Receiver<NodeState>,
@@ -58,7 +57,29 @@ pub struct NodeState {
     /// Of the lease; `None` before the node joined first.
     pub terms: Option<LeaseTerms>,
     /// Why the last attempt to renew failed; `None` where it did not.
-    pub failure: Option<String>,
+    pub failure: Option<RenewalFailure>,
+}
+
+/// Why an attempt to renew the lease failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalFailure {
+    /// What kind of failure it was.
+    pub kind: RenewalFailureKind,
+    /// What exactly; may hold the database's own words, which no client may see.
+    pub text: String,
+}
+
+/// What kind of failure kept a node from renewing its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewalFailureKind {
+    /// The database does not answer, or refuses.
+    Database,
+    /// The database did not answer within a lease.
+    TookTooLong,
+    /// Others took the node for gone, or nobody knows whether it renewed its lease last time.
+    TakenForGone,
+    /// The changes in the database are not those that this node has followed.
+    History,
 }
 
 impl Membership {
@@ -81,7 +102,7 @@ impl Membership {
         let node = Node {
             session: cluster.session(),
             verifier: verifier.clone(),
-            shared,
+            shared: shared.clone(),
             wanted: options.wanted,
             card: options.card.clone(),
             renewal: 0,
@@ -98,6 +119,7 @@ impl Membership {
         let (watching, session) = (waiting.clone(), cluster.session());
         tasks.spawn(async move { watching.watch(session).await });
         Some(Self {
+            shared,
             changes: Changes(waiting),
             card: options.card,
             state,
@@ -167,6 +189,18 @@ impl From<StoreError> for Failed {
 }
 
 impl Failed {
+    fn told(&self) -> RenewalFailure {
+        RenewalFailure {
+            kind: match self {
+                Self::Store(_) => RenewalFailureKind::Database,
+                Self::TookTooLong => RenewalFailureKind::TookTooLong,
+                Self::NotThere => RenewalFailureKind::TakenForGone,
+                Self::History(_) => RenewalFailureKind::History,
+            },
+            text: self.text(),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Store(error) => error.to_string(),
@@ -256,14 +290,14 @@ impl Node {
                     // Without a lease it begins anew.
                     self.verifier.lease().end();
                 }
-                self.told_state(Err(failed.text()));
+                self.told_state(Err(failed.told()));
                 self.shared.clock.uptime() + PAUSE
             }
         }
     }
 
     /// Says in the log when the lease is lost and when it is back.
-    fn told_state(&self, renewed: Result<LeaseTerms, String>) {
+    fn told_state(&self, renewed: Result<LeaseTerms, RenewalFailure>) {
         let before = self.tell.borrow().clone();
         let now = match renewed {
             Ok(terms) => NodeState {
@@ -276,8 +310,12 @@ impl Node {
             },
         };
         match (&before.failure, &now.failure) {
-            (None, Some(cause)) => tracing::warn!(cause, "the lease is not renewed"),
-            (Some(cause), None) => tracing::info!(cause, "the lease is renewed again"),
+            (None, Some(failure)) => {
+                tracing::warn!(cause = failure.text, "the lease is not renewed");
+            }
+            (Some(failure), None) => {
+                tracing::info!(cause = failure.text, "the lease is renewed again");
+            }
             _ => {}
         }
         self.tell.send_replace(now);
@@ -315,7 +353,7 @@ impl Node {
     }
 
     async fn count_up(&mut self) -> Result<(), Failed> {
-        let figures = self.figures();
+        let figures = self.verifier.node_figures();
         let counted = self.session.renew(self.card.id, self.renewal, figures);
         let nodes = counted.await?.ok_or(Failed::NotThere)?;
         self.renewal += 1;
@@ -408,14 +446,5 @@ impl Node {
             self.told = applied;
         }
         Ok(())
-    }
-
-    fn figures(&self) -> NodeFigures {
-        let keys = self.verifier.occupancy().keys;
-        NodeFigures {
-            keys: keys as u64,
-            hits: 0,
-            misses: 0,
-        }
     }
 }

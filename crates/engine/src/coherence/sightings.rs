@@ -1,5 +1,6 @@
 //! Which nodes have gone: those whose renewals nobody saw move for longer than a lease may be used.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -38,6 +39,23 @@ impl Sightings {
     /// Forgets what was seen: what a database says after it broke off may be older than what it said before.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// The most that can be left of this node's lease; `None` where it was not seen before, or at a later renewal. It
+    /// used its lease from before its renewal could be read, and its clock is a margin apart at most at the end.
+    pub(super) fn left_at_most(
+        &self,
+        node: &NodeRow,
+        now: Duration,
+        terms: LeaseTerms,
+    ) -> Option<Duration> {
+        let seen = self.0.get(&node.card.id)?;
+        match node.renewal.cmp(&seen.renewal) {
+            Ordering::Less => None,
+            Ordering::Equal => Some((seen.since + terms.lease).saturating_sub(now)),
+            // It was renewed since this process looked last.
+            Ordering::Greater => Some(terms.lease),
+        }
     }
 
     /// The nodes whose leases have run out, with the renewals that they had. A lease was asked for before its renewal
@@ -103,6 +121,22 @@ mod tests {
         sightings.note(&[node(1, 5)], Duration::from_secs(106));
         assert_eq!(gone(&sightings, 115), []);
         assert_eq!(gone(&sightings, 116), [(1, 6)]);
+    }
+
+    #[test]
+    fn what_can_be_left_of_a_lease_is_reckoned_from_when_its_renewal_was_first_seen() {
+        let mut sightings = Sightings::default();
+        let left = |sightings: &Sightings, renewal, at| {
+            let left = sightings.left_at_most(&node(1, renewal), Duration::from_secs(at), TERMS);
+            left.map(|left| left.as_secs())
+        };
+        assert_eq!(left(&sightings, 5, 100), None, "never seen");
+        sightings.note(&[node(1, 5)], Duration::from_secs(100));
+        sightings.note(&[node(1, 5)], Duration::from_secs(105));
+        assert_eq!(left(&sightings, 5, 104), Some(6));
+        assert_eq!(left(&sightings, 5, 111), Some(0));
+        assert_eq!(left(&sightings, 6, 111), Some(10), "renewed meanwhile");
+        assert_eq!(left(&sightings, 4, 104), None, "of another history");
     }
 
     #[test]

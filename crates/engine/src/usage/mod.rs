@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::keyspaces::{KeyspaceNumber, KeyspaceNumbers};
 use crate::record::CachedKey;
+use crate::tally::Tally;
 
 use minutes::Minutes;
 pub use minutes::{LIVE_MINUTES, Minute};
@@ -54,7 +55,7 @@ struct Inner {
     haste: Notify,
     /// Uses that were noted although the key was not in memory.
     missed: AtomicU64,
-    hits: Counter,
+    hits: Tally,
     dropped: Counter,
     waiting: Gauge,
 }
@@ -78,7 +79,7 @@ impl UseLog {
             writing: tokio::sync::Mutex::default(),
             haste: Notify::new(),
             missed: AtomicU64::new(0),
-            hits: counter!("keywright_cache_hits_total"),
+            hits: Tally::shown_as(counter!("keywright_cache_hits_total")),
             dropped: counter!("keywright_uses_dropped_total"),
             waiting: gauge!("keywright_uses_waiting"),
         }))
@@ -163,6 +164,11 @@ impl UseLog {
             reason = "a gauge is a double, and these are bounded"
         )]
         inner.waiting.set(pending.keys() as f64);
+    }
+
+    /// How many uses were taken so far of keys that were in memory.
+    pub(crate) fn hits(&self) -> u64 {
+        self.0.hits.count()
     }
 
     /// What was answered in each of the last minutes, by this process.

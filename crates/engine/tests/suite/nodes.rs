@@ -172,6 +172,35 @@ async fn without_word_from_the_database_the_next_renewal_brings_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_tells_of_its_memory_and_sees_how_much_can_be_left_of_the_other_lease() {
+    let (one, other, key) = two().await;
+    other.world.verifier.uses().take(other.world.clock.now());
+    let told = async || {
+        let all = one.world.store.survey().await.expect("an answer").nodes;
+        let id = other.membership.card().id;
+        all.into_iter().find(|node| node.card.id == id)
+    };
+    // At its next renewal.
+    let figures = async {
+        loop {
+            let node = told().await.expect("it is there");
+            if node.figures.hits > 0 {
+                return node.figures;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let figures = tokio::time::timeout(LONG, figures).await.expect("in time");
+    assert_eq!((figures.keys, figures.hits, figures.misses), (1, 1, 1));
+    // Its clock stands still: whatever renewal it saw last, it saw now.
+    let left = one
+        .membership
+        .lease_left_at_most(&told().await.expect("it is there"));
+    assert_eq!(left, Some(TERMS.lease));
+    assert_eq!(other.code(&key).await, Code::Valid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_user_is_unknown_on_every_node() {
     let (one, other, key) = two().await;
     one.world.delete_user("ada").await;

@@ -13,7 +13,7 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
-use keywright_store::cluster::{Cluster, Settling};
+use keywright_store::cluster::{Cluster, Settling, Survey};
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
@@ -268,6 +268,14 @@ impl Store for PausableStore {
 
     fn is_exclusive(&self) -> bool {
         self.real.is_exclusive()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.real.kind()
+    }
+
+    async fn survey(&self) -> Result<Survey, StoreError> {
+        self.real.survey().await
     }
 
     async fn list_keyspaces(&self) -> Result<Vec<Keyspace>, StoreError> {

@@ -240,7 +240,7 @@ async fn close(store: &dyn Store, stops: &mut Stops) {
 /// Listens, hands the first service key over, and serves.
 async fn start(
     configuration: &Configuration,
-    settings: Settings,
+    mut settings: Settings,
     store: Arc<dyn Store>,
 ) -> Result<Server, Failure> {
     let network = &configuration.network;
@@ -255,6 +255,10 @@ async fn start(
 
     let address = local_address(&listener)?;
     tracing::info!(database = %configuration.storage.database, listen = %address, "starting");
+    if let Some(node) = &mut settings.node {
+        // The one that was asked for may leave the port to the system.
+        node.address = address.to_string();
+    }
     if let Some(metrics) = &metrics {
         tracing::info!(listen = %local_address(metrics)?, "metrics have an address of their own");
     }

@@ -1,5 +1,6 @@
 //! The command line as people use it: real processes, a real server, both databases.
 
+mod cluster;
 mod configuration;
 mod doctor;
 mod first_service_key;

@@ -50,8 +50,9 @@ pub(crate) async fn ready(
     if let Some(membership) = &state.membership {
         let deadline = state.verifier.lease().deadline();
         if !deadline.is_ahead(&*state.clock) {
-            let cause = membership.state().failure;
-            let cause = cause.unwrap_or_else(|| "it has just begun".to_owned());
+            let failure = membership.state().failure;
+            let cause =
+                failure.map_or_else(|| "it has just begun".to_owned(), |failure| failure.text);
             tracing::debug!(cause, "not ready: there is no lease");
             return Err(Problem::unavailable(
                 "the node has no lease, so every verification asks the database; the log says why",

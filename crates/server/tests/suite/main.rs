@@ -1,6 +1,7 @@
 //! Keywright over real HTTP, on real stores: every case on SQLite and on PostgreSQL. One binary, to link once.
 
 mod audit;
+mod cluster;
 mod connections;
 mod errors;
 mod failures;

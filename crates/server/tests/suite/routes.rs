@@ -95,6 +95,7 @@ fn the_routes_are_those_of_the_contract() {
             "GET /api/api-keys/{key_id}: user or keys:read",
             "GET /api/api-keys: user or keys:read",
             "GET /api/audit: audit:read",
+            "GET /api/cluster: cluster:read",
             "GET /api/keyspaces/{name}: user or keyspaces:read",
             "GET /api/keyspaces: user or keyspaces:read",
             "GET /api/usage: audit:read",
@@ -243,7 +244,7 @@ async fn what_is_not_in_the_document_is_for_everybody(store: Kind) {
         "/docs/nothing",
         "/openapi.yaml",
         "/metrics/",
-        "/api/cluster",
+        "/api/cluster/",
         "/api/users/",
     ] {
         anonymous.get(path).await.refused(404, "not_found");

@@ -8,12 +8,13 @@ use keywright_core::identifier::KeyspaceName;
 use keywright_core::timestamp::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
 
-use super::statements::rows;
+use super::statements::{self, rows};
 use super::{Connection, PostgresStore, Row, connecting, literal, meaning};
 use crate::cluster::{
-    Cluster, ClusterSession, Joined, LOG_PART, LeaseTerms, LogMark, LogPart, LogRow, NodeCard,
-    NodeFigures, NodeId, NodeRow, Notices, PROTOCOL,
+    Agreed, Cluster, ClusterSession, Joined, LOG_PART, LeaseTerms, LogMark, LogPart, LogRow,
+    NodeCard, NodeFigures, NodeId, NodeRow, Notices, PROTOCOL, Survey,
 };
 use crate::failure::{Failure, timed_out};
 use crate::{OpenError, Scope, StoreError};
@@ -39,6 +40,12 @@ pub(super) const RENEW: &str = concat!(
     ", EXISTS (SELECT 1 FROM mine) AS renewed FROM nodes n"
 );
 pub(super) const NODES: &str = concat!("SELECT ", node_columns!(), " FROM nodes n");
+/// From the side of `cluster`, so that there is a row where there are no nodes.
+pub(super) const SURVEY: &str = concat!(
+    "SELECT c.last_seq, c.lease_ms, c.margin_ms, c.protocol, (SELECT MIN(seq) FROM change_log) AS oldest, ",
+    node_columns!(),
+    " FROM cluster c LEFT JOIN nodes n ON TRUE WHERE c.id = 1 ORDER BY n.node_id"
+);
 pub(super) const REMOVE: &str = "DELETE FROM nodes WHERE node_id = $1 AND renewal = $2";
 pub(super) const LEAVE: &str = "DELETE FROM nodes WHERE node_id = $1";
 /// From the side of `cluster`, so that an empty log has a last seq too; of one snapshot, as any statement is.
@@ -297,6 +304,30 @@ pub(super) fn terms(row: &Row) -> Result<LeaseTerms, Failure> {
     Ok(LeaseTerms {
         lease: millis("lease_ms")?,
         margin: millis("margin_ms")?,
+    })
+}
+
+/// What stands in the tables of the cluster, for whoever wants to look at it.
+pub(super) async fn survey(connection: &mut Connection) -> Result<Survey, Failure> {
+    let rows = sqlx::query(SURVEY).fetch_all(connection).await?;
+    let first = rows
+        .first()
+        .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+    primary_only(first)?;
+    let (last_seq, log_rows) = statements::extent_of_log(first)?;
+    let is_node = |row: &&Row| !matches!(row.try_get::<Option<Uuid>, _>("node_id"), Ok(None));
+    Ok(Survey {
+        last_seq,
+        log_rows,
+        agreed: Some(Agreed {
+            protocol: first.try_get::<i64, _>("protocol")?.cast_unsigned(),
+            terms: terms(first)?,
+        }),
+        nodes: rows
+            .iter()
+            .filter(is_node)
+            .map(node)
+            .collect::<Result<_, _>>()?,
     })
 }
 

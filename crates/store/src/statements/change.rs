@@ -5,7 +5,9 @@ use std::future::Future;
 
 use keywright_core::audit::AuditEntry;
 
-use super::{Connection, Failure, record};
+use sqlx::Row as _;
+
+use super::{Connection, Failure, Row, record};
 use crate::cluster::LeaseTerms;
 use crate::{LoggedChange, Scope};
 
@@ -89,6 +91,15 @@ pub(crate) struct Carried<T> {
     /// Of the leases that were asked for before that row; `None` where there are none.
     #[allow(dead_code, reason = "an embedded database has no leases")]
     pub(crate) terms: Option<LeaseTerms>,
+}
+
+/// The newest seq, and how many rows the log has, which has no gaps: from a row with `last_seq` and `oldest`.
+pub(crate) fn extent_of_log(row: &Row) -> Result<(u64, u64), Failure> {
+    let last: i64 = row.try_get("last_seq")?;
+    let oldest: Option<i64> = row.try_get("oldest")?;
+    let rows = oldest.map_or(0, |oldest| last - oldest + 1);
+    let number = |number: i64| u64::try_from(number).map_err(Failure::damaged("change_log.seq"));
+    Ok((number(last)?, number(rows)?))
 }
 
 /// What recording changes tells.

@@ -82,9 +82,9 @@ use sqlx::{Executor, Pool, SqlSafeStr};
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
     add_counts, gone_keys, insert_created, insertion, meaning, newest, record, shared_by_nodes,
-    uses, write_last_uses,
+    survey, uses, write_last_uses,
 };
-use crate::cluster::{Cluster, Settling, Standing};
+use crate::cluster::{Cluster, Settling, Standing, Survey};
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
@@ -319,6 +319,14 @@ impl Store for ThisStore {
 
     fn is_exclusive(&self) -> bool {
         IS_EXCLUSIVE
+    }
+
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    async fn survey(&self) -> Result<Survey, StoreError> {
+        read!(self, "survey", |connection| survey(connection))
     }
 
     fn settle_with(&self, settling: Arc<dyn Settling>) {

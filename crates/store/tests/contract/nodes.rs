@@ -6,7 +6,8 @@ use std::time::Duration;
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
-    Cluster, ClusterSession, LeaseTerms, NodeCard, NodeFigures, NodeId, NodeRow,
+    Agreed, Cluster, ClusterSession, LeaseTerms, NodeCard, NodeFigures, NodeId, NodeRow, PROTOCOL,
+    Survey,
 };
 use keywright_store::{Scope, StoreError};
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -124,6 +125,50 @@ async fn what_a_node_says_of_itself_is_read_as_it_was_said() {
     assert_eq!(node.card, card(1));
     assert_eq!((node.renewal, node.applied_seq), (1, 0));
     assert_eq!(node.figures, NodeFigures::default());
+}
+
+#[tokio::test]
+async fn a_survey_tells_how_far_the_history_is_and_who_shares_it() {
+    let (world, cluster) = world().await;
+    let empty = world.store.survey().await.unwrap();
+    assert_eq!((empty.last_seq, empty.log_rows), (0, 0));
+    assert_eq!(empty.nodes, []);
+    let mut session = cluster.session();
+    join(&mut *session, 2, Some(terms(500, 25))).await;
+    join(&mut *session, 1, None).await;
+    session.renew(card(2).id, 1, FIGURES).await.unwrap();
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    world.transition(&key, Transition::Reactivate).await;
+    for number in [1, 2] {
+        session.tell_applied(card(number).id, 2).await.unwrap();
+    }
+    session.trim_log(1).await.unwrap();
+    let survey = world.store.survey().await.unwrap();
+    assert_eq!((survey.last_seq, survey.log_rows), (2, 1));
+    let agreed = Agreed {
+        protocol: PROTOCOL,
+        terms: terms(500, 25),
+    };
+    assert_eq!(survey.agreed, Some(agreed));
+    assert_eq!(survey.nodes, nodes(&mut *session).await);
+    assert_eq!(survey.nodes[1].figures, FIGURES);
+}
+
+#[tokio::test]
+async fn an_embedded_database_is_surveyed_too() {
+    let world = World::on_sqlite().await;
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    let survey = world.store.survey().await.unwrap();
+    let expected = Survey {
+        last_seq: 1,
+        log_rows: 1,
+        agreed: None,
+        nodes: Vec::new(),
+    };
+    assert_eq!(survey, expected);
+    assert_eq!(world.store.kind(), "sqlite");
 }
 
 #[tokio::test]
