@@ -34,6 +34,8 @@ pub struct RouteEntry {
     pub path: String,
     /// What it asks.
     pub needs: Needs,
+    /// Whether its answers wait until every node knows of what they rest on, and say so in their headers.
+    pub propagates: bool,
 }
 
 /// Collects routes with their documentation.
@@ -44,11 +46,18 @@ pub(crate) struct Endpoints {
 }
 
 /// Adds the route of a handler. It compiles only where the handler's first argument is an authority and the handler
-/// carries `#[utoipa::path]`.
+/// carries `#[utoipa::path]`. One that `propagates` answers when every node knows of the change.
 macro_rules! endpoint {
     ($endpoints:ident, $handler:path) => {
+        endpoint!($endpoints, $handler, false)
+    };
+    ($endpoints:ident, $handler:path, propagates) => {
+        endpoint!($endpoints, $handler, true)
+    };
+    ($endpoints:ident, $handler:path, $propagates:literal) => {
         $endpoints.add(
             $crate::authority::needs_of(&$handler),
+            $propagates,
             utoipa_axum::routes!($handler),
         )
     };
@@ -59,6 +68,7 @@ impl Endpoints {
     pub(crate) fn add(
         &mut self,
         needs: Needs,
+        propagates: bool,
         (schemas, mut paths, methods): UtoipaMethodRouter<AppState>,
     ) {
         for (method, path, operation) in operations(&mut paths) {
@@ -67,6 +77,7 @@ impl Endpoints {
                 method,
                 path,
                 needs,
+                propagates,
             });
         }
         let router = std::mem::take(&mut self.router);
@@ -97,14 +108,16 @@ pub fn route_table() -> Vec<RouteEntry> {
     routes::endpoints().table
 }
 
-/// The router without its document, and the document.
-pub(crate) fn parts() -> (Router<AppState>, OpenApi) {
-    routes::endpoints().router.split_for_parts()
+/// The router without its document, the document, and the table of what is in both.
+pub(crate) fn parts() -> (Router<AppState>, OpenApi, Vec<RouteEntry>) {
+    let Endpoints { table, router } = routes::endpoints();
+    let (router, document) = router.split_for_parts();
+    (router, document, table)
 }
 
 /// The whole application.
 pub(crate) fn router(state: AppState, settings: &Settings) -> Router {
-    let (api, _) = parts();
+    let (api, ..) = parts();
     let mut router = api.merge(routes::documentation());
     if settings.serve_metrics {
         router = router.merge(routes::metrics());

@@ -9,8 +9,8 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder,
+    OpenApi, Ref, RefOr, Response, ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -23,9 +23,21 @@ const SERVICE_HEADER: &str = "service_key_header";
 const KEY_BEARER: &str = "api_key";
 const KEY_HEADER: &str = "api_key_header";
 
+/// What answers say of what they waited for.
+const PROPAGATION: [(&str, &str); 2] = [
+    (
+        "Keywright-Nodes",
+        "How many nodes know of the change, the one that answers included.",
+    ),
+    (
+        "Keywright-Propagation-Ms",
+        "How long it took until they did, in milliseconds.",
+    ),
+];
+
 /// The document as `/openapi.json` serves it and `keywright openapi` prints it.
 pub fn document() -> OpenApi {
-    let (_, mut document) = app::parts();
+    let (_, mut document, table) = app::parts();
     document.info = InfoBuilder::new()
         .title("Keywright")
         .version(env!("CARGO_PKG_VERSION"))
@@ -63,11 +75,25 @@ pub fn document() -> OpenApi {
     for (name, scheme) in schemes() {
         components = components.security_scheme(name, scheme);
     }
+    for (name, description) in PROPAGATION {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0));
+        let header = HeaderBuilder::new()
+            .schema(Some(number))
+            .description(Some(description));
+        components = components.header(name, header.build());
+    }
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     document.components = Some(components.schemas_from_iter(schemas).build());
-    for (_, _, operation) in app::operations(&mut document.paths) {
+    for (method, path, operation) in app::operations(&mut document.paths) {
         document_errors(operation);
+        let mut routes = table.iter();
+        if routes.any(|route| route.propagates && (&route.method, &route.path) == (&method, &path))
+        {
+            document_propagation(operation);
+        }
     }
     document
 }
@@ -185,6 +211,20 @@ fn document_errors(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.as_str() >= "400", response) {
             response.content = problem(&[]).content;
+        }
+    }
+}
+
+/// Documents what answers say of what they waited for: a change, and whatever may be so because of one. Who was
+/// refused before a change was tried has waited for nothing, and is told nothing.
+fn document_propagation(operation: &mut Operation) {
+    let rest_on_changes = ["200", "204", "403", "404", "409", "422"];
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (rest_on_changes.contains(&status.as_str()), response) {
+            for (name, _) in PROPAGATION {
+                let header = Ref::new(format!("#/components/headers/{name}"));
+                response.headers.insert(name.to_owned(), RefOr::Ref(header));
+            }
         }
     }
 }

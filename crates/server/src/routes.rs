@@ -24,23 +24,31 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoint!(endpoints, api_keys::list::list_user_api_keys);
     endpoint!(endpoints, api_keys::show::get_api_key);
     endpoint!(endpoints, api_keys::usage::read_key_usage);
-    endpoint!(endpoints, api_keys::update::update_api_key);
-    endpoint!(endpoints, api_keys::revoke::revoke_api_key);
-    endpoint!(endpoints, api_keys::suspend::suspend_api_key);
-    endpoint!(endpoints, api_keys::reactivate::reactivate_api_key);
-    endpoint!(endpoints, api_keys::permissions::update_api_key_permissions);
+    endpoint!(endpoints, api_keys::update::update_api_key, propagates);
+    endpoint!(endpoints, api_keys::revoke::revoke_api_key, propagates);
+    endpoint!(endpoints, api_keys::suspend::suspend_api_key, propagates);
+    endpoint!(
+        endpoints,
+        api_keys::reactivate::reactivate_api_key,
+        propagates
+    );
+    endpoint!(
+        endpoints,
+        api_keys::permissions::update_api_key_permissions,
+        propagates
+    );
     endpoint!(endpoints, verify::one::validate_api_key);
     endpoint!(endpoints, verify::batch::validate_api_keys);
     endpoint!(endpoints, whoami::show::whoami);
-    endpoint!(endpoints, whoami::revoke::revoke_presented_key);
-    endpoint!(endpoints, keyspaces::create::create_keyspace);
+    endpoint!(endpoints, whoami::revoke::revoke_presented_key, propagates);
+    endpoint!(endpoints, keyspaces::create::create_keyspace, propagates);
     endpoint!(endpoints, keyspaces::list::list_keyspaces);
     endpoint!(endpoints, keyspaces::show::get_keyspace);
-    endpoint!(endpoints, keyspaces::update::update_keyspace);
+    endpoint!(endpoints, keyspaces::update::update_keyspace, propagates);
     endpoint!(endpoints, users::list::list_users);
     endpoint!(endpoints, users::show::get_user);
     endpoint!(endpoints, users::keys::list_keys_of_user);
-    endpoint!(endpoints, users::delete::delete_user);
+    endpoint!(endpoints, users::delete::delete_user, propagates);
     endpoint!(endpoints, audit::list_audit_log);
     endpoint!(endpoints, usage::read_usage);
     endpoint!(endpoints, cluster::read_cluster);

@@ -73,6 +73,7 @@ fn the_routes_are_those_of_the_contract() {
                  method,
                  path,
                  needs,
+                 ..
              }| {
                 let needs = match needs {
                     Needs::Nothing => "-".to_owned(),
@@ -114,6 +115,35 @@ fn the_routes_are_those_of_the_contract() {
             "POST /api/verify/batch: keys:verify",
             "POST /api/verify: keys:verify",
             "PUT /api/api-keys/{key_id}/permissions: user or keys:write",
+        ]
+    );
+}
+
+#[test]
+fn the_answers_of_these_routes_say_what_they_waited_for() {
+    let mut routes: Vec<_> = operations()
+        .into_iter()
+        .filter(|(_, _, operation)| {
+            let responses = operation["responses"].as_object().unwrap();
+            responses
+                .values()
+                .any(|response| response["headers"]["Keywright-Nodes"].is_object())
+        })
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    routes.sort();
+    assert_eq!(
+        routes,
+        [
+            "DELETE /api/api-keys/{key_id}",
+            "DELETE /api/users/{id}",
+            "DELETE /api/whoami",
+            "PATCH /api/api-keys/{key_id}",
+            "PATCH /api/keyspaces/{name}",
+            "POST /api/api-keys/{key_id}/reactivate",
+            "POST /api/api-keys/{key_id}/suspend",
+            "POST /api/keyspaces",
+            "PUT /api/api-keys/{key_id}/permissions",
         ]
     );
 }

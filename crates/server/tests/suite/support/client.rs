@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::documented::assert_documented;
+use super::documented::{assert_documented, assert_propagation_documented};
 
 /// The headers that answers may carry. A new one is added here on purpose, not by accident.
 const KNOWN_HEADERS: &[&str] = &[
@@ -254,6 +254,10 @@ impl Answer {
             "{}",
             what()
         );
+        let told =
+            ["keywright-nodes", "keywright-propagation-ms"].map(|name| self.header(name).is_some());
+        assert_eq!(told[0], told[1], "{}", what());
+        assert_propagation_documented(method.as_str(), path, self.status, told[0]);
         if self.status < 400 {
             assert_documented(method.as_str(), path, self.status, None);
             return;

@@ -45,6 +45,26 @@ pub(crate) fn assert_documented(method: &str, path: &str, status: u16, code: Opt
     }
 }
 
+/// Asserts that an answer says what it waited for where the document says so, and nowhere else.
+#[track_caller]
+pub(crate) fn assert_propagation_documented(method: &str, path: &str, status: u16, is_told: bool) {
+    let path = path.split('?').next().unwrap();
+    let operation = find(method, path).unwrap_or(&Value::Null);
+    let headers = &operation["responses"][status.to_string()]["headers"];
+    let is_documented =
+        headers["Keywright-Nodes"].is_object() && headers["Keywright-Propagation-Ms"].is_object();
+    // A refusal says so only where it came of what is kept.
+    let fits = if status < 400 {
+        is_told == is_documented
+    } else {
+        is_documented || !is_told
+    };
+    assert!(
+        fits,
+        "{method} {path}: {status}, told: {is_told}, documented: {is_documented}"
+    );
+}
+
 fn find(method: &str, path: &str) -> Option<&'static Value> {
     let method = if method == "HEAD" { "GET" } else { method };
     let mut known = operations();
