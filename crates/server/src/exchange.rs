@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -105,13 +106,22 @@ pub(crate) async fn carry_out(
 }
 
 /// The handler, within its time; a panic in it ends this request and nothing else.
+///
+/// A change that is committed and waits for another node's lease to run out may take a lease and a margin, which can be
+/// more than that time. To cut it off would say "try again" of something that is done; so its time begins again.
 async fn run(state: &AppState, request: Request, next: Next) -> Response {
-    let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(state.request_timeout, handler).await {
-        Ok(Ok(response)) => response,
-        // The panic's own message is in the log by the panic hook.
-        Ok(Err(_)) => Problem::internal().into_response(),
-        Err(_) => Problem::unavailable("the request took too long; try again").into_response(),
+    let mut handler = pin!(AssertUnwindSafe(next.run(request)).catch_unwind());
+    loop {
+        match tokio::time::timeout(state.request_timeout, &mut handler).await {
+            Ok(Ok(response)) => return response,
+            // The panic's own message is in the log by the panic hook.
+            Ok(Err(_)) => return Problem::internal().into_response(),
+            Err(_) if Propagation::is_or_was_awaited() => {}
+            Err(_) => {
+                return Problem::unavailable("the request took too long; try again")
+                    .into_response();
+            }
+        }
     }
 }
 

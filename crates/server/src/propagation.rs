@@ -24,7 +24,16 @@ pub(crate) struct Propagation {
 
 tokio::task_local! {
     /// Of the request that this task carries out.
-    static OF_REQUEST: Cell<Option<Propagation>>;
+    static OF_REQUEST: Request;
+}
+
+/// What a request waited for, and whether it does.
+#[derive(Default)]
+struct Request {
+    told: Cell<Option<Propagation>>,
+    waits: Cell<bool>,
+    /// Since that was asked last.
+    has_waited: Cell<bool>,
 }
 
 impl Propagation {
@@ -32,9 +41,17 @@ impl Propagation {
     pub(crate) async fn of<T>(request: impl Future<Output = T>) -> (T, Option<Self>) {
         let carried_out = async {
             let answer = request.await;
-            (answer, OF_REQUEST.with(Cell::get))
+            (answer, OF_REQUEST.with(|request| request.told.get()))
         };
-        OF_REQUEST.scope(Cell::new(None), carried_out).await
+        OF_REQUEST.scope(Request::default(), carried_out).await
+    }
+
+    /// Whether the request that this task carries out waits for other nodes, or did so since this was asked last. That
+    /// comes to an end by itself, at the latest when every lease has run out.
+    pub(crate) fn is_or_was_awaited() -> bool {
+        let asked =
+            OF_REQUEST.try_with(|request| request.waits.get() | request.has_waited.replace(false));
+        asked.unwrap_or(false)
     }
 
     /// Writes it into the headers of an answer.
@@ -51,6 +68,8 @@ pub(crate) struct Propagating(pub(crate) Option<Changes>);
 #[async_trait]
 impl Settling for Propagating {
     async fn settled(&self, standing: Option<Standing>) {
+        // What is done at the start of the process is no request's.
+        let _ = OF_REQUEST.try_with(|request| request.waits.set(true));
         let propagation = match (&self.0, standing) {
             (Some(changes), Some(standing)) => {
                 let Settled { others, took, .. } = changes.settled(standing).await;
@@ -64,7 +83,10 @@ impl Settling for Propagating {
                 took: Duration::ZERO,
             },
         };
-        // What is done at the start of the process is no request's.
-        let _ = OF_REQUEST.try_with(|of_request| of_request.set(Some(propagation)));
+        let _ = OF_REQUEST.try_with(|request| {
+            request.waits.set(false);
+            request.has_waited.set(true);
+            request.told.set(Some(propagation));
+        });
     }
 }

@@ -21,7 +21,8 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
     /// Whether `/metrics` is served beside the API; not where it has a listener of its own.
     pub serve_metrics: bool,
-    /// How long a request may take before it is answered 503.
+    /// How long a request may take before it is answered 503. What a change waits for other nodes does not count: that
+    /// ends by itself, a lease and a margin after the commit at the latest.
     pub request_timeout: Duration,
     /// How long a client may take to send a request's headers, and be silent before and between requests.
     pub header_timeout: Duration,

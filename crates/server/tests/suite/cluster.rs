@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keywright_server::NodeSettings;
+use keywright_server::{NodeSettings, Settings};
 use keywright_store::Store;
 use keywright_store::cluster::{LeaseTerms, NodeCard, NodeFigures, NodeId};
 use serde_json::{Value, json};
@@ -20,7 +20,12 @@ const LEASE: Duration = Duration::from_secs(2);
 
 /// A server that takes part in its cluster, where there is one, and has its lease.
 async fn node(store: Kind) -> World {
+    joined(store, |_| ()).await
+}
+
+async fn joined(store: Kind, change: impl FnOnce(&mut Settings)) -> World {
     let world = World::with(store, |settings| {
+        change(settings);
         settings.node = Some(NodeSettings {
             name: "keys-1".to_owned(),
             address: "127.0.0.1:1".to_owned(),
@@ -198,4 +203,26 @@ async fn a_process_that_takes_no_part_tells_of_those_that_do() {
     assert_eq!(seen["nodes"][0]["name"], "keys-2");
     assert_eq!(seen["nodes"][0]["lease_left_ms"], json!(null));
     assert_eq!(seen["nodes"][0]["cache_hit_rate"], json!(null));
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_a_lease_is_answered_though_that_takes_longer_than_a_request_may() {
+    let limit = Duration::from_millis(300);
+    let world = joined(Kind::Postgres, |settings| settings.request_timeout = limit).await;
+    let ada = world.user("ada");
+    let key = ada.create_key("a", &[]).await;
+    // A node that never tells that it knows.
+    let cluster = world.store.clone().cluster().expect("nodes share it");
+    let mut session = cluster.session();
+    session.join(&stranger(), 1, Some(0), None).await.unwrap();
+    let path = format!("{}/suspend", key.path());
+    let mut change = std::pin::pin!(ada.act(&path));
+    // It waits by the clock of the server, which stands.
+    let early = tokio::time::timeout(4 * limit, change.as_mut()).await;
+    assert!(early.is_err(), "{early:?}");
+    world.clock.advance(LEASE + LEASE / 20);
+    let answer = change.await;
+    assert_eq!(answer.ok()["status"], "SUSPENDED");
+    assert_eq!(answer.header("keywright-nodes"), Some("1"));
+    assert_eq!(answer.header("keywright-propagation-ms"), Some("2100"));
 }
