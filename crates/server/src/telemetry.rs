@@ -63,6 +63,9 @@ impl MetricsText {
         // What is still in the records of the keys counts as well.
         state.verifier.uses().take(state.clock.now());
         state.verifier.publish();
+        if let Some(membership) = &state.membership {
+            membership.publish(state.verifier.lease());
+        }
         self.0.run_upkeep();
         self.0.render()
     }

@@ -6,6 +6,7 @@
 //! every node has told that it applied it, or when every lease that may not know of it has run out. Why that holds is in
 //! ARCHITECTURE.md; it is model-checked in `models/`.
 
+mod fence;
 mod following;
 mod node;
 mod outlook;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::ambient::Clock;
 use keywright_store::cluster::NodeId;
 
+use self::fence::Fence;
 use self::sightings::Sightings;
 
 /// What the tasks of one node share.
@@ -30,11 +32,13 @@ struct Shared {
     /// Every change up to this one, in the order of the log, is applied in this process.
     applied: AtomicU64,
     sightings: Mutex<Sightings>,
+    fence: Mutex<Fence>,
 }
 
 impl Shared {
     fn new(clock: Arc<dyn Clock>, id: NodeId) -> Self {
         Self {
+            fence: Mutex::new(Fence::begun(clock.uptime())),
             clock,
             id,
             applied: AtomicU64::new(0),
@@ -49,6 +53,10 @@ impl Shared {
     fn applied(&self) -> u64 {
         // Acquire: whoever sees it sees memory without what was changed.
         self.applied.load(Ordering::Acquire)
+    }
+
+    fn fence(&self) -> MutexGuard<'_, Fence> {
+        self.fence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sightings(&self) -> MutexGuard<'_, Sightings> {

@@ -167,7 +167,13 @@ impl Changes {
         } else {
             "lease_ran_out"
         };
-        metrics::counter!("keywright_propagations_total", "ended" => ended).increment(1);
+        let reason = if standing.is_own {
+            "change"
+        } else {
+            "nothing_changed"
+        };
+        metrics::counter!("keywright_propagations_total", "ended" => ended, "reason" => reason)
+            .increment(1);
         tracing::debug!(seq = standing.seq, ?settled, "a change is known to all");
         settled
     }
@@ -278,6 +284,8 @@ impl Node {
         match renewed.unwrap_or(Err(Failed::TookTooLong)) {
             Ok(terms) => {
                 metrics::counter!("keywright_renewals_total", "outcome" => "renewed").increment(1);
+                let now = self.shared.clock.uptime();
+                self.shared.fence().renewed(now, t0 + terms.usable());
                 self.told_state(Ok(terms));
                 t0 + terms.lease / RENEWALS
             }
@@ -286,39 +294,31 @@ impl Node {
                 // What became of it is unknown: it joins again.
                 self.terms = None;
                 self.shared.sightings().clear();
+                let now = self.shared.clock.uptime();
                 if let Failed::History(_) = failed {
                     // Without a lease it begins anew.
                     self.verifier.lease().end();
+                    self.shared.fence().ended(now);
                 }
+                self.shared.fence().failed(now, &failed.text());
                 self.told_state(Err(failed.told()));
-                self.shared.clock.uptime() + PAUSE
+                now + PAUSE
             }
         }
     }
 
-    /// Says in the log when the lease is lost and when it is back.
     fn told_state(&self, renewed: Result<LeaseTerms, RenewalFailure>) {
-        let before = self.tell.borrow().clone();
-        let now = match renewed {
+        let terms = self.tell.borrow().terms;
+        self.tell.send_replace(match renewed {
             Ok(terms) => NodeState {
                 terms: Some(terms),
                 failure: None,
             },
             Err(failure) => NodeState {
-                terms: before.terms,
+                terms,
                 failure: Some(failure),
             },
-        };
-        match (&before.failure, &now.failure) {
-            (None, Some(failure)) => {
-                tracing::warn!(cause = failure.text, "the lease is not renewed");
-            }
-            (Some(failure), None) => {
-                tracing::info!(cause = failure.text, "the lease is renewed again");
-            }
-            _ => {}
-        }
-        self.tell.send_replace(now);
+        });
     }
 
     /// DESIGN §5, in its order: t0, the renewal is visible, *then* the log is read and applied, the deadline is stored,

@@ -11,6 +11,7 @@ use keywright_engine::coherence::{Membership, NodeOptions, Settled};
 use keywright_engine::{Lease, VerifierOptions};
 use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId, Settling, Standing};
 use keywright_store::{KeyEdited, KeySelector, Store};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::ambient::id;
 use crate::world::{Key, LONG, World};
@@ -198,6 +199,36 @@ async fn every_node_tells_of_its_memory_and_sees_how_much_can_be_left_of_the_oth
         .lease_left_at_most(&told().await.expect("it is there"));
     assert_eq!(left, Some(TERMS.lease));
     assert_eq!(other.code(&key).await, Code::Valid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seconds_without_a_lease_are_shown_whether_or_not_it_is_back() {
+    let node = Node::of(World::on_postgres().await).await;
+    let shown = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let publish = || node.membership.publish(node.world.verifier.lease());
+        metrics::with_local_recorder(&recorder, publish);
+        recorder.handle().render()
+    };
+    let before = shown();
+    for line in [
+        "keywright_fenced_seconds_total 0",
+        "keywright_lease_left_seconds 0.57",
+        "keywright_applied_seq 0",
+    ] {
+        assert!(
+            before.lines().any(|shown| shown == line),
+            "{line} in {before}"
+        );
+    }
+    node.world
+        .clock
+        .advance(TERMS.lease + Duration::from_secs(5));
+    let after = shown();
+    assert!(
+        after.contains("keywright_fenced_seconds_total 5"),
+        "{after}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
