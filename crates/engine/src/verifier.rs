@@ -31,8 +31,11 @@ use crate::usage::UseLog;
 /// How often a verification begins anew that a change came in between.
 const TRIES: usize = 16;
 
-/// How many verifications may ask the store themselves at once, where there is no lease.
-const ASKING: usize = 1024;
+/// How many verifications may ask the store themselves at once, where there is no lease. A few for each connection of a
+/// pool, so that none of those rests and nobody waits long for one; who comes beyond that is told at once to come again.
+/// Nothing remembers their answers, so a flood of them is one of queries: the database that could not be reached has to
+/// take the renewal, for which this node waits, before it can take those.
+pub const ASKING: usize = 64;
 
 /// How many permissions are asked for while memory is held: as many as a catalogue has at most.
 const FEW: usize = 64;

@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     Damaged(String),
     /// Whoever asked is told this.
     Refused(StoreError),
+    /// Who answered follows another server, which may know more (DESIGN §5). The connection is of no use any more.
+    #[allow(dead_code, reason = "an embedded database follows nobody")]
+    Standby,
 }
 
 impl From<sqlx::Error> for Failure {
@@ -37,6 +40,7 @@ impl Failure {
         match self {
             Self::Damaged(text) => StoreError::Damaged(text),
             Self::Refused(error) => error,
+            Self::Standby => StoreError::Unavailable("the server is a standby".to_owned()),
             Self::Database(error) => explain(error, refused),
         }
     }

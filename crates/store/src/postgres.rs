@@ -1,5 +1,13 @@
 //! The store of a cluster: PostgreSQL, or a service that speaks its protocol.
 
+/// Whether who answers follows another server: asked in the statement itself, since a server can become one at any
+/// moment and its connections stay.
+macro_rules! in_recovery {
+    () => {
+        "pg_is_in_recovery() AS in_recovery"
+    };
+}
+
 mod classification;
 mod cluster;
 mod connecting;
@@ -22,7 +30,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::classification::{is_worth_another_try, meaning};
-use self::cluster::survey;
+use self::cluster::{primary_only, survey};
 use self::creating::Creations;
 use self::editing::{Edit, Edits};
 use self::group::{Queue, TOO_MANY};

@@ -49,6 +49,13 @@ macro_rules! for_share {
     };
 }
 
+/// Whether who answers may know less than another. Nobody else has the file.
+macro_rules! in_recovery {
+    () => {
+        "FALSE AS in_recovery"
+    };
+}
+
 /// Whether a column has one of the values that this selects.
 macro_rules! among {
     ($select:literal) => {
@@ -370,6 +377,12 @@ fn connect_options(file: &DatabaseFile, options: &Options) -> SqliteConnectOptio
         .foreign_keys(true)
         .busy_timeout(options.patience)
         .disable_statement_logging()
+}
+
+/// Nobody else has the file.
+#[allow(clippy::unnecessary_wraps, reason = "another server can be a standby")]
+fn primary_only(_: &Row) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// There is nobody else to wait for.

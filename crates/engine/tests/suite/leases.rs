@@ -5,7 +5,8 @@ use std::time::Duration;
 use keywright_core::ambient::Clock;
 use keywright_core::decision::Code;
 use keywright_core::lifecycle::Transition;
-use keywright_engine::{Lease, VerifierOptions};
+use keywright_engine::verifier::ASKING;
+use keywright_engine::{Lease, VerifierOptions, VerifyError};
 
 use crate::world::{World, begin};
 
@@ -17,6 +18,7 @@ on_both_stores! {
     a_change_that_nobody_told_of_is_seen_after_the_lease,
     memory_is_used_again_once_the_lease_is_longer,
     without_a_lease_a_malformed_text_costs_no_query,
+    without_a_lease_only_so_many_ask_at_once,
 }
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -156,4 +158,25 @@ async fn without_a_lease_a_malformed_text_costs_no_query(world: World) {
         assert_eq!(world.code(text).await, Code::NotFound);
     }
     assert_eq!(asked(&world), (0, 0));
+}
+
+async fn without_a_lease_only_so_many_ask_at_once(world: World) {
+    let world = without_a_lease(world);
+    let key = world.key("ada").await;
+    world.store.direct.before.close();
+    let mut asking = Vec::new();
+    for _ in 0..ASKING {
+        asking.push(begin(world.code(&key.text)).await);
+    }
+    let beyond = world.try_verify(&key.text).await;
+    assert_eq!(beyond, Err(VerifyError::Busy));
+    world.store.direct.before.open();
+    for code in futures::future::join_all(asking).await {
+        assert_eq!(code, Code::Valid);
+    }
+    assert_eq!(
+        world.code(&key.text).await,
+        Code::Valid,
+        "there is room again"
+    );
 }

@@ -27,8 +27,10 @@ const JOINING: i64 = 0x6b77_6a6f;
 
 macro_rules! node_columns {
     () => {
-        "n.node_id, n.name, n.version, n.address, n.joined_at, n.renewal, n.applied_seq, n.keys, n.hits, n.misses, \
-         pg_is_in_recovery() AS in_recovery"
+        concat!(
+            "n.node_id, n.name, n.version, n.address, n.joined_at, n.renewal, n.applied_seq, n.keys, n.hits, n.misses, ",
+            in_recovery!()
+        )
     };
 }
 
@@ -49,10 +51,13 @@ pub(super) const SURVEY: &str = concat!(
 pub(super) const REMOVE: &str = "DELETE FROM nodes WHERE node_id = $1 AND renewal = $2";
 pub(super) const LEAVE: &str = "DELETE FROM nodes WHERE node_id = $1";
 /// From the side of `cluster`, so that an empty log has a last seq too; of one snapshot, as any statement is.
-pub(super) const READ_LOG: &str = "SELECT c.last_seq, pg_is_in_recovery() AS in_recovery, \
-         l.seq, l.nonce, l.kind, l.key_hash, l.user_id, l.keyspace \
+pub(super) const READ_LOG: &str = concat!(
+    "SELECT c.last_seq, ",
+    in_recovery!(),
+    ", l.seq, l.nonce, l.kind, l.key_hash, l.user_id, l.keyspace \
      FROM cluster c LEFT JOIN change_log l ON l.seq >= COALESCE($1, c.last_seq) WHERE c.id = 1 \
-     ORDER BY l.seq LIMIT $2";
+     ORDER BY l.seq LIMIT $2"
+);
 /// What the slowest node has applied is kept, since that node looks for it.
 pub(super) const TRIM: &str = "DELETE FROM change_log \
      WHERE seq < LEAST((SELECT MIN(applied_seq) FROM nodes), (SELECT last_seq - $1 + 1 FROM cluster WHERE id = 1))";
@@ -60,9 +65,9 @@ pub(super) const LOG_LENGTH: &str = "SELECT c.last_seq - COALESCE((SELECT MIN(se
      FROM cluster c WHERE c.id = 1";
 
 /// Who answers is not the primary: what it says may be old.
-fn primary_only(row: &Row) -> Result<(), Failure> {
+pub(super) fn primary_only(row: &Row) -> Result<(), Failure> {
     if row.try_get("in_recovery")? {
-        return Err(sqlx::Error::Io(std::io::Error::other("the server is a standby")).into());
+        return Err(Failure::Standby);
     }
     Ok(())
 }

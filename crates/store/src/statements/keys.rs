@@ -10,10 +10,11 @@ use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use serde_json::Value;
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::rows::{key_columns, keyspace_columns};
-use super::{Connection, Failure, keyspaces, one_more, page, query, rows};
+use super::{Connection, Failure, keyspaces, one_more, page, primary_only, query, rows};
 use crate::table::{Column, Table};
 use crate::{KeyQuery, KeySelector, Page, Position};
 
@@ -22,9 +23,11 @@ statements! {
         "SELECT ", key_columns!(), ", ", keyspace_columns!(),
         " FROM api_keys k JOIN keyspaces s ON s.name = k.keyspace WHERE k.id = $1"
     );
+    // A verification rests on it where there is no lease; from the side of `cluster`, so that a key that is not there
+    // says who answered too.
     FIND_BY_HASH = concat!(
-        "SELECT ", key_columns!(), ", ", keyspace_columns!(),
-        " FROM api_keys k JOIN keyspaces s ON s.name = k.keyspace WHERE k.hash = $1"
+        "SELECT ", in_recovery!(), ", ", key_columns!(), ", ", keyspace_columns!(),
+        " FROM cluster c LEFT JOIN api_keys k ON k.hash = $1 LEFT JOIN keyspaces s ON s.name = k.keyspace WHERE c.id = 1"
     );
     // Without the keyspace: its catalogue would be sent again with every row.
     LIST = concat!(
@@ -86,10 +89,13 @@ pub(super) async fn find(
                 .await?
         }
         KeySelector::Digest(digest) => {
-            query(FIND_BY_HASH)
+            let row = query(FIND_BY_HASH)
                 .bind(digest.as_bytes().as_slice())
-                .fetch_optional(connection)
-                .await?
+                .fetch_one(connection)
+                .await?;
+            primary_only(&row)?;
+            let hash: Option<&[u8]> = row.try_get("hash")?;
+            hash.is_some().then_some(row)
         }
     };
     found
@@ -119,7 +125,7 @@ pub(super) async fn list(
     let mut known: BTreeMap<String, Arc<Keyspace>> = BTreeMap::new();
     let mut keys = Vec::with_capacity(found.len());
     for row in found {
-        let name: String = sqlx::Row::try_get(&row, "keyspace")?;
+        let name: String = row.try_get("keyspace")?;
         let keyspace = if let Some(keyspace) = known.get(&name) {
             keyspace.clone()
         } else {

@@ -17,7 +17,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Pool, Row as _};
 
 use super::rows::keyspace_columns;
-use super::{Connection, Db, Failure, Row, ThisStore, acquire, meaning, measured, query, rows};
+use super::{
+    Connection, Db, Failure, Row, ThisStore, acquire, meaning, measured, primary_only, query, rows,
+};
 use crate::failure::timed_out;
 use crate::line::{GROUP, Turn, Waiting};
 use crate::{KeyFacts, KeyspaceFacts, Loaded, StoreError};
@@ -25,7 +27,7 @@ use crate::{KeyFacts, KeyspaceFacts, Loaded, StoreError};
 statements! {
     // There are always some.
     KEYSPACES = concat!(
-        "SELECT c.last_seq, ", keyspace_columns!(), ", s.tag_keys, s.holds_imported \
+        "SELECT c.last_seq, ", in_recovery!(), ", ", keyspace_columns!(), ", s.tag_keys, s.holds_imported \
          FROM cluster c CROSS JOIN keyspaces s WHERE c.id = 1"
     );
 }
@@ -41,8 +43,10 @@ static KEYS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| SIZES.map(keys_t
 fn keys_text(count: usize) -> String {
     let places: Vec<_> = (1..=count).map(|place| format!("${place}")).collect();
     format!(
-        "SELECT c.last_seq, k.hash, k.id, k.keyspace, k.user_id, k.name, k.status, k.grants, k.expires_at, k.metadata \
+        "SELECT c.last_seq, {}, \
+         k.hash, k.id, k.keyspace, k.user_id, k.name, k.status, k.grants, k.expires_at, k.metadata \
          FROM cluster c LEFT JOIN api_keys k ON k.hash IN ({}) WHERE c.id = 1",
+        in_recovery!(),
         places.join(", ")
     )
 }
@@ -116,6 +120,7 @@ async fn keys(connection: &mut Connection, wanted: &[Waiting]) -> Result<Loaded<
     let first = rows
         .first()
         .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+    primary_only(first)?;
     let mut found = Found::new();
     for row in &rows {
         let Some(hash) = row.try_get::<Option<&[u8]>, _>("hash")? else {
@@ -138,6 +143,7 @@ pub(super) async fn keyspaces(
     let newest = rows
         .first()
         .ok_or_else(|| Failure::Damaged("keyspaces: there is none".to_owned()))?;
+    primary_only(newest)?;
     Ok(Loaded {
         seq: seq(newest)?,
         found: rows.iter().map(keyspace_facts).collect::<Result<_, _>>()?,

@@ -39,6 +39,11 @@ macro_rules! within_time {
         let $connection = &mut *held;
         let answer = tokio::time::timeout($store.patience, $work).await;
         match answer {
+            Ok(Err(Failure::Standby)) => {
+                // Another may lead to the primary.
+                held.close_on_drop();
+                Err(meaning(Failure::Standby))
+            }
             Ok(answer) => answer.map_err(meaning),
             Err(_) => {
                 // Whoever asks next must not wait for the answer to this.
@@ -81,8 +86,8 @@ use sqlx::{Executor, Pool, SqlSafeStr};
 
 use super::{
     Connection, Db, IS_EXCLUSIVE, LEDGER_EXISTS, MIGRATIONS, NAME, OWN_STATEMENTS, Row, ThisStore,
-    add_counts, gone_keys, insert_created, insertion, meaning, newest, record, shared_by_nodes,
-    survey, uses, write_last_uses,
+    add_counts, gone_keys, insert_created, insertion, meaning, newest, primary_only, record,
+    shared_by_nodes, survey, uses, write_last_uses,
 };
 use crate::cluster::{Cluster, Settling, Standing, Survey};
 use crate::failure::{Failure, timed_out};

@@ -265,6 +265,72 @@ async fn a_read_only_database_is_read_and_not_written() {
     );
 }
 
+/// A server that can be said to have become a standby, while its connections stay.
+async fn fickle() -> World {
+    let world = World::on_postgres().await;
+    world
+        .execute(
+            "CREATE TABLE demotions (at BIGINT); \
+             CREATE FUNCTION public.pg_is_in_recovery() RETURNS BOOLEAN LANGUAGE sql \
+                 AS 'SELECT EXISTS (SELECT 1 FROM public.demotions)'; \
+             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', \
+                 current_database()); END $$",
+        )
+        .await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_become_a_standby_is_believed_in_nothing_that_verification_rests_on() {
+    let world = fickle().await;
+    let record = world.key("alice").await;
+    let absent = world.draft("alice").digest;
+    let options = Options {
+        max_connections: 1,
+        ..Options::default()
+    };
+    let store = connect_with(postgres_url(&world), options).await.unwrap();
+    let found = Ok(Some(record.clone()));
+    assert_eq!(store.find_key_by_digest(&record.digest).await, found);
+
+    for _ in 0..2 {
+        // The one connection was made to a primary.
+        assert_eq!(store.find_key_by_digest(&absent).await, Ok(None));
+        world.execute("INSERT INTO demotions VALUES (0)").await;
+        let standby = StoreError::Unavailable("the server is a standby".to_owned());
+        let asked = store.find_key_by_digest(&absent).await;
+        assert_eq!(asked, Err(standby.clone()));
+        // Another is not made while there is none to a primary.
+        let asked = store.find_key_by_digest(&record.digest).await;
+        assert!(
+            matches!(asked, Err(StoreError::Unavailable(_))),
+            "{asked:?}"
+        );
+        world.execute("DELETE FROM demotions").await;
+        eventually("it goes on with another connection", || async {
+            store.find_key_by_digest(&record.digest).await == found
+        })
+        .await;
+    }
+
+    for round in 0..4 {
+        eventually("it goes on with another connection", || async {
+            store.find_key_by_digest(&record.digest).await == found
+        })
+        .await;
+        world.execute("INSERT INTO demotions VALUES (0)").await;
+        let refused = match round {
+            0 => store.find_key_by_digest(&record.digest).await.err(),
+            1 => store.load_key(&record.digest).await.err(),
+            2 => store.load_keyspaces().await.err(),
+            _ => store.survey().await.err(),
+        };
+        let standby = StoreError::Unavailable("the server is a standby".to_owned());
+        assert_eq!(refused, Some(standby), "{round}");
+        world.execute("DELETE FROM demotions").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_listens_hears_of_what_changes_an_earlier_answer() {
     let world = World::on_postgres().await;
