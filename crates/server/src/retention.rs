@@ -1,19 +1,51 @@
-//! Counts of use are kept for a time that the operator chooses. Every node removes what is older, at its start and
-//! then every hour: whichever comes first does it, and the others find nothing to do.
+//! What grows is cut. Counts of use are kept for a time that the operator chooses; of the change log, what a node may
+//! still ask for. Every node does it, at its start and then again and again: whichever comes first does it, and the
+//! others find nothing to do.
 
 use std::time::Duration;
 
 use keywright_core::timestamp::Timestamp;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::state::AppState;
 
-const INTERVAL: Duration = Duration::from_hours(1);
+/// How often counts of use are removed.
+const OF_USE: Duration = Duration::from_hours(1);
 
-/// Removes what is older than `retention` (nothing for its age, where there is none) and what is left of deleted keys,
-/// for as long as the returned future is polled.
-pub(crate) async fn keep_for(retention: Option<Duration>, state: AppState) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// How often the change log is trimmed. A burst of changes is long gone before it takes room worth naming.
+const OF_LOG: Duration = Duration::from_mins(1);
+
+/// How many changes are kept, for nodes that come back after they were taken for gone.
+const KEPT_CHANGES: u64 = 10_000;
+
+/// Cuts what grows, counts of use to those of `retention` (of any age, where there is none), for as long as the returned
+/// future is polled.
+pub(crate) async fn keep_small(retention: Option<Duration>, state: AppState) {
+    tokio::join!(keep_counts(retention, &state), keep_log(&state));
+}
+
+fn every(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn keep_log(state: &AppState) {
+    let mut ticks = every(OF_LOG);
+    loop {
+        ticks.tick().await;
+        match state.store.trim_log(KEPT_CHANGES).await {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            Ok(left) => metrics::gauge!("keywright_change_log_rows").set(left as f64),
+            // Nothing depends on it, and what is the matter with the database is told by those on whom something does.
+            Err(error) => tracing::debug!(%error, "the change log could not be trimmed"),
+        }
+    }
+}
+
+/// What is left of deleted keys goes the same way.
+async fn keep_counts(retention: Option<Duration>, state: &AppState) {
+    let mut ticks = every(OF_USE);
     loop {
         ticks.tick().await;
         let before = oldest(retention, state.clock.now());

@@ -83,7 +83,7 @@ impl Server {
         let uses = state.verifier.uses().clone();
         let flusher =
             tokio::spawn(uses.flush_every(settings.use_flush_interval, move || clock.now()));
-        let trimmer = retention::keep_for(settings.usage_retention, state.clone());
+        let trimmer = retention::keep_small(settings.usage_retention, state.clone());
         let trimmer = tokio::spawn(trimmer);
         let upkeep = tokio::spawn(state.metrics.clone().keep_small());
         Ok(Self {

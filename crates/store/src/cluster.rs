@@ -220,7 +220,4 @@ pub trait ClusterSession: Send {
 
     /// Removes this process's own node.
     async fn leave(&mut self, id: NodeId) -> Result<(), StoreError>;
-
-    /// Removes changes that every node has applied, but so many of the newest, at least one; answers how many are left.
-    async fn trim_log(&mut self, keep: u64) -> Result<u64, StoreError>;
 }

@@ -302,6 +302,10 @@ pub trait Store: Send + Sync + 'static {
     /// transactions; answers how many rows these were. Several nodes may do so at once.
     async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError>;
 
+    /// Removes changes from the log that every node has applied, but so many of the newest, at least one, in many small
+    /// transactions; answers how many are left. Several nodes may do so at once.
+    async fn trim_log(&self, keep: u64) -> Result<u64, StoreError>;
+
     /// Sees to it that the user exists.
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError>;
 

@@ -120,8 +120,6 @@ const OWN_STATEMENTS: &[&str] = &[
     cluster::REMOVE,
     cluster::LEAVE,
     cluster::READ_LOG,
-    cluster::TRIM,
-    cluster::LOG_LENGTH,
 ];
 
 /// How a transaction begins, in one round trip with its settings. It does not say READ WRITE: an administrator, or

@@ -32,12 +32,6 @@ const RENEWALS: u32 = 3;
 /// How long to wait after something failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the log is trimmed, in renewals.
-const TRIM_EVERY: u64 = 60;
-
-/// How many changes are kept, for nodes that come back after they were taken for gone.
-const KEPT: u64 = 10_000;
-
 /// Before any terms are known, how long one attempt to join may take.
 const JOINING: Duration = Duration::from_secs(5);
 
@@ -344,11 +338,6 @@ impl Node {
         self.catch_up().await?;
         self.verifier.lease().extend_to(t0 + terms.usable());
         self.tell_applied().await?;
-        if self.renewal.is_multiple_of(TRIM_EVERY) {
-            let length = self.session.trim_log(KEPT).await?;
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-            metrics::gauge!("keywright_change_log_rows").set(length as f64);
-        }
         Ok(terms)
     }
 

@@ -350,6 +350,10 @@ impl Store for PausableStore {
         self.real.trim_usage(before).await
     }
 
+    async fn trim_log(&self, keep: u64) -> Result<u64, StoreError> {
+        self.real.trim_log(keep).await
+    }
+
     async fn ensure_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
         self.real.ensure_user(id, now).await
     }

@@ -58,12 +58,6 @@ pub(super) const READ_LOG: &str = concat!(
      FROM cluster c LEFT JOIN change_log l ON l.seq >= COALESCE($1, c.last_seq) WHERE c.id = 1 \
      ORDER BY l.seq LIMIT $2"
 );
-/// What the slowest node has applied is kept, since that node looks for it.
-pub(super) const TRIM: &str = "DELETE FROM change_log \
-     WHERE seq < LEAST((SELECT MIN(applied_seq) FROM nodes), (SELECT last_seq - $1 + 1 FROM cluster WHERE id = 1))";
-pub(super) const LOG_LENGTH: &str = "SELECT c.last_seq - COALESCE((SELECT MIN(seq) FROM change_log), c.last_seq + 1) + 1 \
-     FROM cluster c WHERE c.id = 1";
-
 /// Who answers is not the primary: what it says may be old.
 pub(super) fn primary_only(row: &Row) -> Result<(), Failure> {
     if row.try_get("in_recovery")? {
@@ -237,17 +231,6 @@ impl ClusterSession for Session {
         ask!(self, |connection| {
             sqlx::query(LEAVE).bind(id.0).execute(connection).await?;
             Ok(())
-        })
-    }
-
-    async fn trim_log(&mut self, keep: u64) -> Result<u64, StoreError> {
-        ask!(self, |connection| {
-            sqlx::query(TRIM)
-                .bind(keep.max(1).cast_signed())
-                .execute(&mut *connection)
-                .await?;
-            let length: i64 = sqlx::query_scalar(LOG_LENGTH).fetch_one(connection).await?;
-            Ok(length.cast_unsigned())
         })
     }
 }

@@ -61,6 +61,7 @@ mod edit_key;
 mod keys;
 mod keyspaces;
 mod load;
+mod log;
 #[cfg(test)]
 mod plans;
 pub(super) mod rows;
@@ -129,6 +130,7 @@ fn every_statement() -> impl Iterator<Item = &'static str> {
         usage::ALL,
         usage::OF_TABLES,
         load::ALL,
+        log::ALL,
         users::ALL,
         uses::ALL,
         OWN_STATEMENTS,
@@ -406,6 +408,15 @@ impl Store for ThisStore {
             removed += some.rows;
             if !some.more {
                 return Ok(removed);
+            }
+        }
+    }
+
+    async fn trim_log(&self, keep: u64) -> Result<u64, StoreError> {
+        loop {
+            let trimmed = self.change("trim_log", log::TrimLog { keep }).await?;
+            if !trimmed.more {
+                return Ok(trimmed.left);
             }
         }
     }

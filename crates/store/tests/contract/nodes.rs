@@ -143,7 +143,7 @@ async fn a_survey_tells_how_far_the_history_is_and_who_shares_it() {
     for number in [1, 2] {
         session.tell_applied(card(number).id, 2).await.unwrap();
     }
-    session.trim_log(1).await.unwrap();
+    world.store.trim_log(1).await.unwrap();
     let survey = world.store.survey().await.unwrap();
     assert_eq!((survey.last_seq, survey.log_rows), (2, 1));
     let agreed = Agreed {
@@ -283,16 +283,45 @@ async fn what_every_node_has_applied_is_trimmed_and_the_newest_change_stays() {
         session.join(&card(number), 1, Some(0), None).await.unwrap();
     }
     session.tell_applied(card(1).id, 6).await.unwrap();
-    assert_eq!(session.trim_log(0).await, Ok(6));
+    assert_eq!(world.store.trim_log(0).await, Ok(6));
     session.tell_applied(card(2).id, 4).await.unwrap();
     assert_eq!(
-        session.trim_log(0).await,
+        world.store.trim_log(0).await,
         Ok(3),
         "4 itself is what node 2 looks for"
     );
     session.tell_applied(card(2).id, 6).await.unwrap();
-    assert_eq!(session.trim_log(2).await, Ok(2));
-    assert_eq!(session.trim_log(0).await, Ok(1));
+    assert_eq!(world.store.trim_log(2).await, Ok(2));
+    assert_eq!(world.store.trim_log(0).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_embedded_database_is_trimmed_to_its_newest_changes_in_parts() {
+    let world = World::on_sqlite().await;
+    assert_eq!(world.store.trim_log(0).await, Ok(0));
+    let key = world.key("ada").await;
+    let cycle = [Transition::Suspend, Transition::Reactivate];
+    for transition in cycle.into_iter().cycle().take(6) {
+        world.transition(&key, transition).await;
+    }
+    assert_eq!(world.store.trim_log(10).await, Ok(6));
+    assert_eq!(world.store.trim_log(4).await, Ok(4));
+    let survey = world.store.survey().await.unwrap();
+    assert_eq!((survey.last_seq, survey.log_rows), (6, 4));
+    assert_eq!(world.store.trim_log(0).await, Ok(1), "the newest stays");
+    world.transition(&key, Transition::Suspend).await;
+    let log = world.change_log().await;
+    let seqs: Vec<_> = log.iter().map(|row| row.seq).collect();
+    assert_eq!(seqs, [6, 7]);
+    // Longer than what one transaction removes.
+    world
+        .execute(
+            "WITH RECURSIVE more(seq) AS (SELECT 8 UNION ALL SELECT seq + 1 FROM more WHERE seq < 3000) \
+             INSERT INTO change_log (seq, nonce, kind, user_id, at) SELECT seq, x'00', 'user', 'ada', 0 FROM more; \
+             UPDATE cluster SET last_seq = 3000",
+        )
+        .await;
+    assert_eq!(world.store.trim_log(5).await, Ok(5));
 }
 
 #[tokio::test]
