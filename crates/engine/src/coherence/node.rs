@@ -41,8 +41,9 @@ pub struct Membership {
     changes: Changes,
     card: NodeCard,
     state: watch::Receiver<NodeState>,
-    stop: watch::Sender<bool>,
+    /// Dropped before `stop`, whose end would have them leave.
     tasks: Mutex<JoinSet<()>>,
+    stop: watch::Sender<bool>,
 }
 
 /// Whether the node may decide from memory, and why not.
