@@ -107,7 +107,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 
 const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";
 /// What a change may rest on that changed nothing itself.
-const STANDING: &str = "SELECT last_seq, lease_ms, margin_ms FROM cluster WHERE id = 1";
+const STANDING: &str = concat!(
+    "SELECT last_seq, lease_ms, margin_ms, ",
+    in_recovery!(),
+    " FROM cluster WHERE id = 1"
+);
 const HEALTH: &str = "SELECT pg_is_in_recovery() OR CAST(current_setting('transaction_read_only') AS BOOLEAN) \
      FROM cluster WHERE id = 1";
 const OWN_STATEMENTS: &[&str] = &[
@@ -383,9 +387,11 @@ impl Primary {
                 // infallible: one was asked for
                 Ok(Ok(made)) => return Ok(made.into_iter().next().expect("one outcome")),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
+                // It is rolled back, and the connection as good as before: a change that is refused costs no new one.
                 Ok(Err(failure)) => {
-                    // It may be in the middle of something.
-                    connection.close_on_drop();
+                    if let Failure::Standby = failure {
+                        connection.close_on_drop();
+                    }
                     return Err(meaning(failure));
                 }
                 Err(_) => {
@@ -432,7 +438,7 @@ async fn transaction<C: Change>(
     };
     let made: Result<_, Failure> = made.await;
     if made.is_err() {
-        // Where it fails the connection is of no use any more, which whoever uses it next finds out.
+        // It fails only where the connection broke, which the pool finds out before it takes it back.
         let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
     }
     made
@@ -453,6 +459,7 @@ impl<T> Carried<T> {
 /// What a change may rest on that found nothing to do: whatever it read was committed before this.
 async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure> {
     let row = sqlx::query(STANDING).fetch_one(connection).await?;
+    primary_only(&row)?;
     Ok(Some(Standing {
         seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
         is_own: false,

@@ -110,6 +110,40 @@ async fn it_is_not_begun_again_for_ever_nor_after_other_errors() {
     assert_eq!(users(&store).await, [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_refused_leaves_its_connection_to_the_next() {
+    let database = fresh_database();
+    let options = Options {
+        max_connections: 1,
+        ..Options::default()
+    };
+    let clock = Arc::new(Standing);
+    let store = PostgresStore::connect(database.url(), clock.clone(), clock, options)
+        .await
+        .unwrap();
+    let server_process = async || {
+        sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()")
+            .fetch_one(store.pool())
+            .await
+            .unwrap()
+    };
+    let before = server_process().await;
+    for code in ["23505", "53100"] {
+        let (answer, _) = raise(&store, code, 1).await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    assert_eq!(server_process().await, before);
+    assert_eq!(raise(&store, "23505", 0).await, (Ok(()), 1));
+    assert_eq!(users(&store).await, ["try 0"], "nothing was left open");
+    // One that is gone is not given to anybody.
+    let end = format!("DO $$ BEGIN PERFORM pg_terminate_backend({before}); END $$");
+    let ended = sqlx::raw_sql(sqlx::AssertSqlSafe(end))
+        .execute(store.pool())
+        .await;
+    assert!(ended.is_err(), "it ended itself");
+    assert_ne!(server_process().await, before);
+}
+
 /// Tells a setting within the transaction.
 struct Setting<const DURABLE: bool>(&'static str);
 
