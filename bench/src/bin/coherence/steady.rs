@@ -30,8 +30,6 @@ impl Steady {
 pub(crate) async fn measure(cluster: &Cluster, time: Duration) -> Outcome<Steady> {
     // From another database, so that what is asked here does not count.
     let (server, name) = cluster.url.rsplit_once('/').ok_or("a URL has a path")?;
-    // From another database, so that what is asked here does not count.
-    let (server, name) = cluster.url.rsplit_once('/').ok_or("a URL has a path")?;
     let mut database = PgConnection::connect(&format!("{server}/postgres")).await?;
     // What a start leaves behind is done, and told to the statistics.
     tokio::time::sleep(time / 2).await;

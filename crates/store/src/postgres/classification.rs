@@ -1,7 +1,7 @@
 //! What PostgreSQL's answers mean: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
 use sqlx::error::DatabaseError;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::StoreError;
 use crate::failure::Failure;
@@ -28,6 +28,18 @@ pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
         answer.code().as_deref(),
         Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED)
     )
+}
+
+/// Whether the database says that it refused something in the transaction, so that nothing of it is written. One that
+/// ends the session may have committed before.
+pub(super) fn is_refused(failure: &Failure) -> bool {
+    match failure {
+        Failure::Database(sqlx::Error::Database(answer)) => answer
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|answer| answer.severity() == PgSeverity::Error),
+        Failure::Damaged(_) => true,
+        _ => false,
+    }
 }
 
 /// Says only what cannot hold a value from a row: never the DETAIL, which quotes them.

@@ -155,11 +155,11 @@ async fn transaction(
     let mut transaction = connection
         .begin_with(begin)
         .await
-        .map_err(|error| NotMade::refused(error.into()))?;
+        .map_err(|error| NotMade::of(error.into()))?;
     let creations: Vec<_> = group.iter().map(|waiting| &waiting.asked).collect();
     let outcomes = create_together(&mut transaction, &creations)
         .await
-        .map_err(NotMade::refused)?;
+        .map_err(NotMade::of)?;
     let committed = transaction.commit().await;
     committed.map_err(|error| NotMade::Any(meaning(error.into())))?;
     Ok(outcomes)

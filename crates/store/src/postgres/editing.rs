@@ -112,8 +112,8 @@ impl Primary {
         let made = tokio::time::timeout(self.patience, making)
             .await
             .map_err(|_| NotMade::Any(timed_out()))
-            .and_then(|made| made.map_err(NotMade::refused));
-        if made.is_err() {
+            .and_then(|made| made.map_err(NotMade::of));
+        if let Err(NotMade::Any(_)) = made {
             // It may be in the middle of something; unless its commit was sent already, the server rolls back.
             connection.close_on_drop();
         }

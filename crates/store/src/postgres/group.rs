@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::classification::meaning;
+use super::classification::{is_refused, meaning};
 use crate::StoreError;
 use crate::failure::Failure;
 
@@ -102,11 +102,12 @@ pub(super) enum NotMade {
 }
 
 impl NotMade {
-    /// For what went wrong before the commit was sent, or was answered by the database itself.
-    pub(super) fn refused(failure: Failure) -> Self {
-        match failure {
-            Failure::Database(sqlx::Error::Database(_)) | Failure::Damaged(_) => Self::Together,
-            failure => Self::Any(meaning(failure)),
+    /// For what went wrong.
+    pub(super) fn of(failure: Failure) -> Self {
+        if is_refused(&failure) {
+            Self::Together
+        } else {
+            Self::Any(meaning(failure))
         }
     }
 }

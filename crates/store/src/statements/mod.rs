@@ -101,7 +101,7 @@ use crate::{
 
 pub(super) use audit::TABLE as AUDIT_LOG;
 pub(super) use change::Made;
-pub(super) use change::{Carried, Change, Record, Recorded, carry_out, columns};
+pub(super) use change::{Carried, Change, Record, Recorded, carry_out, columns, extent_of_log};
 pub(super) use creation::{CreateKey, create_together};
 pub(super) use edit_key::EditKey;
 pub(super) use keys::TABLE as API_KEYS;
