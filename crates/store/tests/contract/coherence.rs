@@ -40,17 +40,17 @@ contract! {
 
 /// Writes down what it is told.
 #[derive(Default)]
-struct Told(Mutex<Vec<LoggedChange>>);
+pub(crate) struct Told(Mutex<Vec<LoggedChange>>);
 
 impl Told {
-    fn of(world: &World) -> Arc<Self> {
+    pub(crate) fn of(world: &World) -> Arc<Self> {
         let told = Arc::new(Self::default());
         world.store.observe(told.clone());
         told
     }
 
     /// What was told since this was asked last.
-    fn take(&self) -> Vec<LoggedChange> {
+    pub(crate) fn take(&self) -> Vec<LoggedChange> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }

@@ -24,6 +24,7 @@ mod cluster;
 mod coherence;
 mod creations;
 mod edits;
+mod edits_together;
 mod embedded;
 mod keys;
 mod keyspaces;
