@@ -29,9 +29,16 @@ impl History {
         }
     }
 
-    /// Whether the change of this seq was applied, as far as it is remembered.
-    pub(crate) fn knows(&self, seq: u64) -> bool {
-        self.applied.iter().any(|change| change.seq == seq)
+    /// Whether a change was applied, as far as it is remembered. Not by its number alone: an own change that a restore
+    /// lost, and of which memory is told late, may have had the number of another.
+    pub(crate) fn knows(&self, change: &LoggedChange) -> bool {
+        self.applied.contains(change)
+    }
+
+    /// The highest seq of a change that was applied.
+    pub(crate) fn furthest(&self) -> u64 {
+        let applied = self.applied.iter().map(|change| change.seq);
+        applied.fold(self.forgotten, u64::max)
     }
 
     /// Notes that a change was applied. Changes of several tasks may come in another order than their seqs'.
@@ -77,5 +84,39 @@ fn concerns_key(scope: &Scope, digest: &Digest, owner: Option<&UserId>) -> bool 
         Scope::Key(changed) => changed == digest,
         Scope::User(deleted) => owner == Some(deleted),
         Scope::Keyspace(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(seq: u64, about: &str) -> LoggedChange {
+        LoggedChange {
+            seq,
+            scope: Scope::Key(Digest::of(about)),
+        }
+    }
+
+    #[test]
+    fn a_change_is_not_known_by_its_number_alone() {
+        let mut history = History::after(3);
+        history.note(change(5, "a"));
+        assert!(history.knows(&change(5, "a")));
+        assert!(!history.knows(&change(5, "b")));
+        assert!(!history.knows(&change(4, "a")));
+    }
+
+    #[test]
+    fn the_furthest_is_the_highest_that_was_ever_noted() {
+        let mut history = History::after(3);
+        assert_eq!(history.furthest(), 3);
+        history.note(change(5, "a"));
+        history.note(change(4, "a"));
+        assert_eq!(history.furthest(), 5);
+        for _ in 0..REMEMBERED {
+            history.note(change(4, "a"));
+        }
+        assert_eq!(history.furthest(), 5);
     }
 }

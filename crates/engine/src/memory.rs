@@ -116,11 +116,16 @@ impl Memory {
         self.keyspaces.store(None);
     }
 
+    /// The highest seq of a change that was applied, of this process's own perhaps ahead of the log.
+    pub(crate) fn furthest(&self) -> u64 {
+        self.gate().history.furthest()
+    }
+
     /// Applies what the log says. What this process committed itself is applied already.
     pub(crate) fn follow(&self, changes: &[LoggedChange]) {
         let mut gate = self.gate();
         for change in changes {
-            if !gate.history.knows(change.seq) {
+            if !gate.history.knows(change) {
                 self.apply(&mut gate, change);
             }
         }

@@ -222,7 +222,7 @@ impl PostgresStore {
             primary: Arc::new(Primary {
                 pool,
                 changes: Semaphore::new(part_of(options.max_connections, 2)),
-                creations: Creations::new(),
+                creations: Queue::new(),
                 edits: Queue::new(),
                 observer: OnceLock::new(),
                 wait: options.patience,
@@ -488,8 +488,9 @@ async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<R
             )
         })
         .collect();
+    // A group waits for a key's lock for a moment only, and for its turn in the log as long as anybody.
     let text = format!(
-        "{told}; \
+        "SET LOCAL lock_timeout = '5s'; {told}; \
          WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} WHERE id = 1 \
              RETURNING last_seq, lease_ms, margin_ms), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \

@@ -180,6 +180,8 @@ enum Failed {
     TookTooLong,
     /// Its row is gone, or was renewed by an attempt of which nobody learned.
     NotThere,
+    /// The lease before it ran out meanwhile.
+    RanOut,
     History(Break),
 }
 
@@ -194,7 +196,7 @@ impl Failed {
         RenewalFailure {
             kind: match self {
                 Self::Store(_) => RenewalFailureKind::Database,
-                Self::TookTooLong => RenewalFailureKind::TookTooLong,
+                Self::TookTooLong | Self::RanOut => RenewalFailureKind::TookTooLong,
                 Self::NotThere => RenewalFailureKind::TakenForGone,
                 Self::History(_) => RenewalFailureKind::History,
             },
@@ -207,6 +209,7 @@ impl Failed {
             Self::Store(error) => error.to_string(),
             Self::TookTooLong => "the database did not answer within a lease".to_owned(),
             Self::NotThere => "the node was taken for gone".to_owned(),
+            Self::RanOut => "the lease ran out before it was renewed".to_owned(),
             Self::History(broken) => broken.as_str().to_owned(),
         }
     }
@@ -319,27 +322,32 @@ impl Node {
     /// DESIGN §5, in its order: t0, the renewal is visible, *then* the log is read and applied, the deadline is stored,
     /// and only then is told what was applied.
     async fn renew(&mut self, t0: Duration) -> Result<LeaseTerms, Failed> {
-        if !self
-            .verifier
-            .lease()
-            .deadline()
-            .is_ahead(&*self.shared.clock)
-        {
+        if !self.has_lease() {
             // It begins anew: meanwhile the database may have been set back, and what was read before may be of another
             // history though its place in the log is in both.
             self.terms = None;
             self.mark = None;
         }
+        let goes_on = self.mark.is_some();
         let terms = if let Some(terms) = self.terms {
             self.count_up().await?;
             terms
         } else {
             self.join().await?
         };
+        if goes_on && !self.has_lease() {
+            // As above: the database may have been set back while this waited for its answer.
+            return Err(Failed::RanOut);
+        }
         self.catch_up().await?;
         self.verifier.lease().extend_to(t0 + terms.usable());
         self.tell_applied().await?;
         Ok(terms)
+    }
+
+    fn has_lease(&self) -> bool {
+        let deadline = self.verifier.lease().deadline();
+        deadline.is_ahead(&*self.shared.clock)
     }
 
     async fn count_up(&mut self) -> Result<(), Failed> {
@@ -397,7 +405,12 @@ impl Node {
             newest
         };
         loop {
+            let furthest = memory.furthest();
             let part = self.session.read_log(Some(from.seq)).await?;
+            if part.last_seq < furthest {
+                // A change of this process, which memory keeps to and which nobody else will ever know of.
+                return Err(Failed::History(Break::Older));
+            }
             let step = following::follow(&from, &part).map_err(Failed::History)?;
             let changes: Vec<_> = step
                 .changes

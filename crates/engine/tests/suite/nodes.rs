@@ -10,7 +10,7 @@ use keywright_core::lifecycle::Transition;
 use keywright_engine::coherence::{Membership, NodeOptions, Settled};
 use keywright_engine::{Lease, VerifierOptions};
 use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId, Settling, Standing};
-use keywright_store::{KeyEdited, KeySelector, Store};
+use keywright_store::{KeyEdited, KeySelector, LoggedChange, Scope, Store};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::ambient::id;
@@ -300,4 +300,43 @@ async fn a_node_whose_lease_has_run_out_asks_and_decides_from_memory_again_after
     other.world.store.queries();
     assert_eq!(other.code(&key).await, Code::Suspended);
     assert_eq!(other.world.store.queries(), 0);
+}
+
+/// What it remembers from before may be of a database that was set back while the node waited for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_lease_runs_out_while_it_is_renewed_begins_anew() {
+    let (_one, other, key) = two().await;
+    let answers = &other.world.store.renewals.after;
+    let half = TERMS.lease / 2;
+    answers.close();
+    answers.has(1).await;
+    other.world.clock.advance(half);
+    answers.let_one_go();
+    // This one was begun under the lease.
+    answers.has(1).await;
+    other.world.clock.advance(half);
+    assert!(!other.has_lease());
+    answers.open();
+    other.until_leased().await;
+    other.world.store.queries();
+    assert_eq!(other.code(&key).await, Code::Valid);
+    assert_eq!(other.world.store.queries(), 1, "nothing was in memory");
+}
+
+/// As where a restore lost a change that this process had committed, of which its memory is told only then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_knows_of_a_change_beyond_the_log_begins_anew() {
+    let (_one, other, key) = two().await;
+    other.world.store.tell(LoggedChange {
+        seq: 1_000_000,
+        scope: Scope::Key(key.record.digest),
+    });
+    let decided_from_memory = async {
+        while other.world.try_verify(&key.text).await.is_err() || other.world.store.queries() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LONG, decided_from_memory)
+        .await
+        .expect("what was read is as new as the log");
 }

@@ -13,7 +13,10 @@ use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
-use keywright_store::cluster::{Cluster, Settling, Survey};
+use keywright_store::cluster::{
+    Cluster, ClusterSession, Joined, LeaseTerms, LogPart, NodeCard, NodeFigures, NodeId, NodeRow,
+    Notices, Settling, Survey,
+};
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
@@ -147,6 +150,8 @@ pub(crate) struct PausableStore {
     pub(crate) direct: Way,
     /// [`Store::record_use`].
     pub(crate) uses: Way,
+    /// [`ClusterSession::renew`].
+    pub(crate) renewals: Arc<Way>,
     /// If this is set, only the loads of this key pass the gates.
     only: Mutex<Option<Digest>>,
     /// Keys that are in no table.
@@ -166,6 +171,7 @@ impl PausableStore {
             keyspaces: Way::default(),
             direct: Way::default(),
             uses: Way::default(),
+            renewals: Arc::default(),
             only: Mutex::default(),
             invented: Mutex::default(),
             imported: Mutex::default(),
@@ -192,9 +198,81 @@ impl PausableStore {
         self.ear.deaf.store(true, Ordering::SeqCst);
     }
 
+    /// Tells observers of a change as of one that this process committed.
+    pub(crate) fn tell(&self, change: LoggedChange) {
+        self.ear.committed(&[change]);
+    }
+
     /// How many queries there were for verifications since this was asked last, those for keyspaces not counted.
     pub(crate) fn queries(&self) -> usize {
         self.keys.asked() + self.direct.asked()
+    }
+}
+
+/// The real cluster, whose nodes renew behind gates.
+struct PausableCluster {
+    real: Arc<dyn Cluster>,
+    renewals: Arc<Way>,
+}
+
+impl Cluster for PausableCluster {
+    fn session(&self) -> Box<dyn ClusterSession> {
+        Box::new(PausableSession {
+            real: self.real.session(),
+            renewals: self.renewals.clone(),
+        })
+    }
+
+    fn notices(&self) -> Box<dyn Notices> {
+        self.real.notices()
+    }
+}
+
+struct PausableSession {
+    real: Box<dyn ClusterSession>,
+    renewals: Arc<Way>,
+}
+
+#[async_trait]
+impl ClusterSession for PausableSession {
+    async fn join(
+        &mut self,
+        node: &NodeCard,
+        renewal: u64,
+        applied: Option<u64>,
+        wanted: Option<LeaseTerms>,
+    ) -> Result<Joined, StoreError> {
+        self.real.join(node, renewal, applied, wanted).await
+    }
+
+    async fn renew(
+        &mut self,
+        id: NodeId,
+        renewal: u64,
+        figures: NodeFigures,
+    ) -> Result<Option<Vec<NodeRow>>, StoreError> {
+        let real = self.real.renew(id, renewal, figures);
+        self.renewals.go(real).await
+    }
+
+    async fn read_log(&mut self, from: Option<u64>) -> Result<LogPart, StoreError> {
+        self.real.read_log(from).await
+    }
+
+    async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError> {
+        self.real.tell_applied(id, seq).await
+    }
+
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreError> {
+        self.real.nodes().await
+    }
+
+    async fn remove(&mut self, id: NodeId, renewal: u64) -> Result<bool, StoreError> {
+        self.real.remove(id, renewal).await
+    }
+
+    async fn leave(&mut self, id: NodeId) -> Result<(), StoreError> {
+        self.real.leave(id).await
     }
 }
 
@@ -263,7 +341,9 @@ impl Store for PausableStore {
     }
 
     fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>> {
-        self.real.clone().cluster()
+        let real = self.real.clone().cluster()?;
+        let renewals = self.renewals.clone();
+        Some(Arc::new(PausableCluster { real, renewals }))
     }
 
     fn is_exclusive(&self) -> bool {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use keywright_core::identifier::UserId;
 use sqlx::Connection as _;
-use tokio::sync::Semaphore;
 
 use super::classification::meaning;
 use super::group::{self, NotMade, Queue, TOO_MANY, answer_all, answer_of};
@@ -18,9 +17,6 @@ use super::statements::{CreateKey, create_together};
 use super::{Connection, Primary, share_of};
 use crate::failure::timed_out;
 use crate::{KeyCreated, StoreError};
-
-/// How many groups are made at once: while one waits for the disk, the next is on its way.
-const GROUPS: usize = 2;
 
 /// How many creations are one transaction at most, so that the first is not kept waiting for ever.
 const GROUP: usize = 128;
@@ -32,22 +28,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous
 /// A creation leaves nothing in the change log that would need one.
 const NO_NONCE: [u8; 16] = [0; 16];
 
-/// The creations that wait, and how many groups of them may still begin.
-pub(super) struct Creations {
-    queue: Queue<CreateKey, KeyCreated>,
-    groups: Semaphore,
-}
+/// The creations that wait.
+pub(super) type Creations = Queue<CreateKey, KeyCreated>;
 
 type Waiting = group::Waiting<CreateKey, KeyCreated>;
-
-impl Creations {
-    pub(super) fn new() -> Self {
-        Self {
-            queue: Queue::new(),
-            groups: Semaphore::new(GROUPS),
-        }
-    }
-}
 
 impl Primary {
     /// Makes a key together with others that wait.
@@ -55,7 +39,7 @@ impl Primary {
         self: Arc<Self>,
         creation: CreateKey,
     ) -> Result<KeyCreated, StoreError> {
-        let (number, answered) = self.creations.queue.push(creation);
+        let (number, answered) = self.creations.push(creation);
         // A task of its own: a caller that goes away cancels nothing.
         tokio::spawn(self.create_those_that_wait(number));
         answer_of(answered).await
@@ -64,14 +48,9 @@ impl Primary {
     /// Makes a group of those that wait. Each creation brings such a task, after which the one of its `number` does not
     /// wait any more: so none is left that no task would come back for.
     async fn create_those_that_wait(self: Arc<Self>, number: u64) {
-        let shares = async {
-            let group = share_of(&self.creations.groups, self.wait, TOO_MANY).await?;
-            let change = share_of(&self.changes, self.wait, TOO_MANY).await?;
-            Ok((group, change))
-        };
-        let refused = match shares.await {
+        let refused = match self.creations.shares(&self).await {
             Ok(_shares) => {
-                let group = self.creations.queue.take_group(number, GROUP);
+                let group = self.creations.take_group(number, GROUP);
                 if !group.is_empty() {
                     self.clone().create_together(group).await;
                 }
@@ -79,7 +58,7 @@ impl Primary {
             }
             Err(error) => error,
         };
-        if let Some(waiting) = self.creations.queue.take(number) {
+        if let Some(waiting) = self.creations.take(number) {
             waiting.answer(Err(refused));
         }
     }

@@ -1,14 +1,14 @@
 //! Edits of keys that wait together are one transaction: the row of `cluster`, which every change holds until the disk
 //! has it, is held once for all of them.
 //!
-//! An edit that finds a connection free waits for nobody. They share no fate beyond the commit: where the database refuses
+//! An edit that comes alone waits for nobody. They share no fate beyond the commit: where the database refuses
 //! them together, nothing is written, and each is made alone.
 
 use std::sync::Arc;
 
-use super::group::{NotMade, Queue, TOO_MANY, Waiting, answer_all, answer_of};
+use super::group::{NotMade, Queue, Waiting, answer_all, answer_of};
 use super::statements::{Carried, EditKey};
-use super::{Primary, meaning, share_of, transaction};
+use super::{Primary, meaning, transaction};
 use crate::cluster::Standing;
 use crate::failure::timed_out;
 use crate::{KeyEdited, KeySelector, StoreError};
@@ -44,8 +44,8 @@ impl Primary {
     /// Each edit brings such a task, after which the one of its `number` does not wait any more: so none is left that
     /// no task would come back for.
     async fn edit_those_that_wait(self: Arc<Self>, number: u64) {
-        match share_of(&self.changes, self.wait, TOO_MANY).await {
-            Ok(_share) => {
+        match self.edits.shares(&self).await {
+            Ok(_shares) => {
                 let group = self.edits.take_group(number, GROUP);
                 for alone in self.edit_together(group).await {
                     tokio::spawn(self.clone().edit_alone(alone));

@@ -4,19 +4,25 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::classification::{is_refused, meaning};
+use super::{Primary, share_of};
 use crate::StoreError;
 use crate::failure::Failure;
+
+/// How many groups of one kind are made at once: while one waits for the disk, the next is on its way, and those who come
+/// meanwhile wait for each other and not for the database.
+const GROUPS: usize = 2;
 
 /// What an overload is refused with.
 pub(super) const TOO_MANY: &str = "too many changes are waiting";
 
-/// Those that wait: each for an answer `A` to what it `T` asks.
+/// Those that wait, each for an answer `A` to what it `T` asks, and how many groups of them may still begin.
 pub(super) struct Queue<T, A> {
     waiting: Mutex<VecDeque<Waiting<T, A>>>,
     next: AtomicU64,
+    groups: Semaphore,
 }
 
 /// One of them.
@@ -41,6 +47,7 @@ impl<T, A> Queue<T, A> {
         Self {
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
+            groups: Semaphore::new(GROUPS),
         }
     }
 
@@ -63,6 +70,17 @@ impl<T, A> Queue<T, A> {
         let own = take(&mut queue, number);
         let others = queue.len().min(most - own.iter().len());
         queue.drain(..others).chain(own).collect()
+    }
+
+    /// What a group needs to begin, for as long as it is held: that not too many are on their way, and a connection for
+    /// changes.
+    pub(super) async fn shares<'a>(
+        &'a self,
+        primary: &'a Primary,
+    ) -> Result<(SemaphorePermit<'a>, SemaphorePermit<'a>), StoreError> {
+        let group = share_of(&self.groups, primary.wait, TOO_MANY).await?;
+        let change = share_of(&primary.changes, primary.wait, TOO_MANY).await?;
+        Ok((group, change))
     }
 
     /// The one of this `number`, if it waits still.
