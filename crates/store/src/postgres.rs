@@ -414,27 +414,7 @@ async fn transaction<C: Change>(
     sqlx::raw_sql(begin).execute(&mut *connection).await?;
     let made = async {
         let carried = carry_out(changes, connection).await?;
-        let newest_own = carried.iter().rev().find_map(Carried::standing);
-        let others = if newest_own.is_some() {
-            // Whatever was found done had been committed before this.
-            newest_own.map(|own| Standing {
-                is_own: false,
-                ..own
-            })
-        } else {
-            let newest = if C::SETTLES {
-                newest(connection).await?
-            } else {
-                None
-            };
-            sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
-            newest
-        };
-        let made = carried.into_iter().map(|carried| {
-            let standing = carried.standing().or(others);
-            (carried, standing)
-        });
-        Ok(made.collect())
+        standings::<C>(connection, carried).await
     };
     let made: Result<_, Failure> = made.await;
     if made.is_err() {
@@ -442,6 +422,34 @@ async fn transaction<C: Change>(
         let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
     }
     made
+}
+
+/// What each outcome may rest on. Commits, where nothing was recorded together with which it would have been.
+async fn standings<C: Change>(
+    connection: &mut Connection,
+    carried: Vec<Carried<C::Outcome>>,
+) -> Result<Vec<(Carried<C::Outcome>, Option<Standing>)>, Failure> {
+    let newest_own = carried.iter().rev().find_map(Carried::standing);
+    let others = if newest_own.is_some() {
+        // Whatever was found done had been committed before this.
+        newest_own.map(|own| Standing {
+            is_own: false,
+            ..own
+        })
+    } else {
+        let newest = if C::SETTLES {
+            newest(connection).await?
+        } else {
+            None
+        };
+        sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+        newest
+    };
+    let made = carried.into_iter().map(|carried| {
+        let standing = carried.standing().or(others);
+        (carried, standing)
+    });
+    Ok(made.collect())
 }
 
 impl<T> Carried<T> {
@@ -471,6 +479,15 @@ async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure
 /// `cluster` is the last that is locked, it is held to the commit, so that the order of the log is that of the commits,
 /// and never while the server waits for this process.
 async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<Recorded, Failure> {
+    record_after(connection, &[], records).await
+}
+
+/// The same with updates before, in that message too; each must meet a row, which it returns.
+async fn record_after(
+    connection: &mut Connection,
+    updates: &[String],
+    records: &[Record<'_>],
+) -> Result<Recorded, Failure> {
     let told = insertion::with_values(&AUDIT_LOG, records.iter().map(|record| record.entry));
     let count = records.len();
     let rows: Vec<_> = records
@@ -488,9 +505,10 @@ async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<R
             )
         })
         .collect();
+    let (count_updated, updates) = (updates.len(), updates.join("; "));
     // A group waits for a key's lock for a moment only, and for its turn in the log as long as anybody.
     let text = format!(
-        "SET LOCAL lock_timeout = '5s'; {told}; \
+        "{updates}; SET LOCAL lock_timeout = '5s'; {told}; \
          WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} WHERE id = 1 \
              RETURNING last_seq, lease_ms, margin_ms), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
@@ -503,11 +521,15 @@ async fn record(connection: &mut Connection, records: &[Record<'_>]) -> Result<R
         rows.join(", "),
         cluster::CHANNEL,
     );
-    let row = sqlx::raw_sql(AssertSqlSafe(text))
+    let mut rows = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(connection)
-        .await?
+        .await?;
+    let row = rows
         .pop()
         .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+    if rows.len() != count_updated {
+        return Err(statements::edit_key::locked_row_went());
+    }
     Ok(Recorded {
         last_seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
         terms: Some(cluster::terms(&row)?),

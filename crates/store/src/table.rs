@@ -56,3 +56,10 @@ impl<R> Column<R> {
         Self { name, value }
     }
 }
+
+/// A value that a statement is given.
+pub(crate) enum Given<'a> {
+    Uuid(Uuid),
+    Text(Option<&'a str>),
+    Integer(Option<i64>),
+}

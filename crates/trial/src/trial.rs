@@ -25,8 +25,13 @@ use crate::verifications::verify;
 /// When it is over.
 #[derive(Debug, Clone, Copy)]
 pub enum Length {
-    /// After so long.
-    For(Duration),
+    /// After so long, and when every node has decided so many verifications; but not so many times as long, whatever comes.
+    For {
+        /// So long.
+        time: Duration,
+        /// Each node.
+        verifications: u64,
+    },
     /// After so many verifications and faults.
     Until {
         /// Decided ones, on all nodes.
@@ -49,7 +54,7 @@ pub struct Settings {
     pub lease: Duration,
     /// How many keys each keeps in memory; the default where `None`.
     pub cache_keys: Option<u32>,
-    /// How long there are no faults first.
+    /// How long there are no faults first, until it is counted what verification costs the database.
     pub calm: Duration,
     /// What goes wrong afterwards; nothing where it is empty.
     pub faults: Vec<Fault>,
@@ -77,6 +82,10 @@ const KEYS: usize = 400;
 const YOUNG: usize = 30;
 /// How long all nodes may take to have their leases after the last fault.
 const RECOVERY: Duration = Duration::from_secs(30);
+/// How many times as long as it should a trial may take on a busy machine.
+const LONGEST: u32 = 3;
+/// How many verifications tell what one costs the database.
+const CALM: u64 = 20_000;
 /// What processes may take for themselves on a busy machine, beyond what the protocol takes.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -355,9 +364,12 @@ async fn start(
 /// Verifications and statements while nothing is wrong.
 async fn calm(world: &World) -> (u64, u64) {
     // The first keys are made, and asked about once.
-    tokio::time::sleep(world.settings.calm / 4).await;
+    tokio::time::sleep(world.settings.calm).await;
     let (decided, statements) = (world.decided(), world.statements());
-    tokio::time::sleep(world.settings.calm * 3 / 4).await;
+    let began = now();
+    while world.decided() - decided < CALM && since(began) < world.settings.calm * LONGEST {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let calm = (world.decided() - decided, world.statements() - statements);
     world.is_calm.store(false, Ordering::Relaxed);
     calm
@@ -366,7 +378,14 @@ async fn calm(world: &World) -> (u64, u64) {
 async fn until_enough(world: &World) {
     let began = now();
     let is_enough = || match world.settings.length {
-        Length::For(time) => since(began) >= time,
+        Length::For {
+            time,
+            verifications,
+        } => {
+            let is_done = |node: &Arc<Node>| node.decided.load(Ordering::Relaxed) >= verifications;
+            let took = since(began);
+            took >= time && (world.nodes.iter().all(is_done) || took >= time * LONGEST)
+        }
         Length::Until {
             verifications,
             faults,

@@ -615,9 +615,9 @@ async fn a_stop_finishes_a_verification_that_has_begun(store: Kind) {
     })
     .await;
     connection.write(rest).await;
-    let answer = connection.answer().await;
-    let found = (answer.status, answer.header("connection"));
-    assert_eq!(found, (200, Some("close")));
+    // Whether the answer says `Connection: close` depends on whether the connection's thread has heard of the stop yet;
+    // that it is whole, and that the connection then ends, does not.
+    assert_eq!(connection.answer().await.status, 200);
     assert_eq!(connection.until_closed().await, b"");
     assert_eq!(stopping.await.unwrap().cut_off, 0);
 }

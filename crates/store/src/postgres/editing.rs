@@ -1,16 +1,26 @@
-//! Edits of keys that wait together are one transaction: the row of `cluster`, which every change holds until the disk
-//! has it, is held once for all of them.
+//! Edits of keys, in two messages: one begins the transaction, locks and reads, the other writes, records and commits.
+//! Those that wait together are one transaction: the row of `cluster`, which every change holds until the disk has it, is
+//! held once for all of them.
 //!
-//! An edit that comes alone waits for nobody. They share no fate beyond the commit: where the database refuses
-//! them together, nothing is written, and each is made alone.
+//! An edit that comes alone waits for nobody. They share no fate beyond the commit: where the database refuses them
+//! together, nothing is written, and each is made by itself, statement by statement, as any other change. So are edits of
+//! service keys, for which more must be locked and asked.
 
 use std::sync::Arc;
 
+use keywright_core::authority::{Caller, Refusal};
+use keywright_core::key::KeyRecord;
+use sqlx::{AssertSqlSafe, Row as _};
+
 use super::group::{NotMade, Queue, Waiting, answer_all, answer_of};
-use super::statements::{Carried, EditKey};
-use super::{Primary, meaning, transaction};
+use super::statements::change::{numbered, records};
+use super::statements::edit_key::{LOCK_BY_HASH, LOCK_BY_ID, UPDATE, updated};
+use super::statements::keys::{FIND_BY_HASH, FIND_BY_ID};
+use super::statements::keyspaces::FIND_HELD;
+use super::statements::{Carried, EditKey, Made, rows};
+use super::{Connection, Primary, literal, meaning, record_after, standings};
 use crate::cluster::Standing;
-use crate::failure::timed_out;
+use crate::failure::{Failure, timed_out};
 use crate::{KeyEdited, KeySelector, StoreError};
 
 /// How many edits are one transaction at most: the locks of all their keys are held until its end.
@@ -108,15 +118,126 @@ impl Primary {
             .iter()
             .map(|waiting| (&waiting.asked.edit, &waiting.asked.nonce))
             .collect();
-        let making = transaction(&mut connection, BEGIN, &edits);
+        let making = transaction(&mut connection, &edits);
         let made = tokio::time::timeout(self.patience, making)
             .await
             .map_err(|_| NotMade::Any(timed_out()))
-            .and_then(|made| made.map_err(NotMade::of));
+            .and_then(|made| made);
         if let Err(NotMade::Any(_)) = made {
             // It may be in the middle of something; unless its commit was sent already, the server rolls back.
             connection.close_on_drop();
         }
         made
     }
+}
+
+/// Makes all of a group.
+async fn transaction(
+    connection: &mut Connection,
+    edits: &[(&EditKey, &[u8; 16])],
+) -> Result<Vec<(Carried<KeyEdited>, Option<Standing>)>, NotMade> {
+    let made = async {
+        let found = lock_and_read(connection, edits)
+            .await
+            .map_err(NotMade::of)?;
+        if found.iter().any(|record| record.keyspace.is_service()) {
+            return Err(NotMade::Together);
+        }
+        let made = decide(edits, found);
+        write(connection, edits, made).await.map_err(NotMade::of)
+    };
+    let made = made.await;
+    if made.is_err() {
+        // It fails only where the connection broke, which the pool finds out before it takes it back.
+        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    }
+    made
+}
+
+/// Begins; locks each key, and holds its keyspace where what may be changed hangs on it; then reads it, so that nothing
+/// has changed since. (Of the same order as [`EditKey`] by itself.)
+async fn lock_and_read(
+    connection: &mut Connection,
+    edits: &[(&EditKey, &[u8; 16])],
+) -> Result<Vec<KeyRecord>, Failure> {
+    let mut text = BEGIN.to_owned();
+    for (edit, _) in edits {
+        let (lock, find, column, literal) = match &edit.which {
+            KeySelector::Id(id) => (LOCK_BY_ID, FIND_BY_ID, "id", format!("'{}'", id.0)),
+            KeySelector::Digest(digest) => (
+                LOCK_BY_HASH,
+                FIND_BY_HASH,
+                "hash",
+                literal::bytes(digest.as_bytes()),
+            ),
+        };
+        let filled = |statement| literal::filled(statement, std::slice::from_ref(&literal));
+        let (lock, find) = (filled(lock), filled(find));
+        text += "; ";
+        text += &lock;
+        if let Caller::User(_) = edit.caller {
+            let keyspace = format!("(SELECT keyspace FROM api_keys WHERE {column} = {literal})");
+            text += "; ";
+            text += &literal::filled(FIND_HELD, &[keyspace]);
+        }
+        text += "; ";
+        text += &find;
+    }
+    let rows = sqlx::raw_sql(AssertSqlSafe(text))
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        // Those that lock tell less, and one that found nothing tells that.
+        .filter(|row| matches!(row.try_get::<Option<Vec<u8>>, _>("hash"), Ok(Some(_))))
+        .map(|row| rows::key(row, Arc::new(rows::keyspace(row)?)))
+        .collect()
+}
+
+/// What comes of each, one after the other: of two edits of one key, the second finds what the first made of it.
+fn decide(edits: &[(&EditKey, &[u8; 16])], mut found: Vec<KeyRecord>) -> Vec<Made<KeyEdited>> {
+    let mut made = Vec::with_capacity(edits.len());
+    for (edit, _) in edits {
+        let known = found.iter_mut().find(|record| match &edit.which {
+            KeySelector::Id(id) => record.key.id == *id,
+            KeySelector::Digest(digest) => record.digest == *digest,
+        });
+        let Some(record) = known else {
+            made.push(Made::unrecorded(KeyEdited::Refused(Refusal::NotFound)));
+            continue;
+        };
+        // Of a service key alone it is asked whether there is another.
+        let decided = edit.decide(record.clone(), true);
+        if let KeyEdited::Done(after) = decided.outcome() {
+            *record = after.clone();
+        }
+        made.push(decided);
+    }
+    made
+}
+
+async fn write(
+    connection: &mut Connection,
+    edits: &[(&EditKey, &[u8; 16])],
+    made: Vec<Made<KeyEdited>>,
+) -> Result<Vec<(Carried<KeyEdited>, Option<Standing>)>, Failure> {
+    let updates: Vec<_> = made
+        .iter()
+        .filter_map(|made| match made.outcome() {
+            KeyEdited::Done(after) => {
+                let literals = updated(&after.key).map(|given| literal::given(&given));
+                Some(format!(
+                    "{} RETURNING id",
+                    literal::filled(UPDATE, &literals)
+                ))
+            }
+            _ => None,
+        })
+        .collect();
+    let records = records(&made, edits.iter().map(|(_, nonce)| *nonce));
+    let recorded = if records.is_empty() {
+        None
+    } else {
+        Some(record_after(connection, &updates, &records).await?)
+    };
+    standings::<EditKey>(connection, numbered(made, recorded)).await
 }

@@ -48,6 +48,11 @@ struct ToRecord {
 }
 
 impl<T> Made<T> {
+    /// What whoever asked for it learns.
+    pub(crate) fn outcome(&self) -> &T {
+        &self.outcome
+    }
+
     /// No earlier answer is another now. What there is to record of it, if anything, is written already.
     pub(crate) fn unrecorded(outcome: T) -> Self {
         Self {
@@ -119,10 +124,24 @@ pub(crate) async fn carry_out<C: Change>(
     for (change, _) in changes {
         made.push(change.make(connection).await?);
     }
-    let records: Vec<_> = made
-        .iter()
-        .zip(changes)
-        .filter_map(|(made, (_, nonce))| {
+    let nonces = changes.iter().map(|(_, nonce)| *nonce);
+    let records = records(&made, nonces);
+    let recorded = if records.is_empty() {
+        None
+    } else {
+        Some(record(connection, &records).await?)
+    };
+    Ok(numbered(made, recorded))
+}
+
+/// What there is to record.
+pub(crate) fn records<'a, T>(
+    made: &'a [Made<T>],
+    nonces: impl Iterator<Item = &'a [u8; 16]>,
+) -> Vec<Record<'a>> {
+    made.iter()
+        .zip(nonces)
+        .filter_map(|(made, nonce)| {
             let ToRecord { entry, invalidated } = made.to_record.as_ref()?;
             Some(Record {
                 entry,
@@ -130,13 +149,16 @@ pub(crate) async fn carry_out<C: Change>(
                 nonce,
             })
         })
-        .collect();
-    let (mut seq, mut terms) = (0, None);
-    if !records.is_empty() {
-        let recorded = record(connection, &records).await?;
-        seq = recorded.last_seq - records.len() as u64;
-        terms = recorded.terms;
-    }
+        .collect()
+}
+
+/// What was made, with the numbers under which it was recorded.
+pub(crate) fn numbered<T>(made: Vec<Made<T>>, recorded: Option<Recorded>) -> Vec<Carried<T>> {
+    let count = made.iter().filter(|made| made.to_record.is_some()).count() as u64;
+    let mut seq = recorded
+        .as_ref()
+        .map_or(0, |recorded| recorded.last_seq - count);
+    let terms = recorded.and_then(|recorded| recorded.terms);
     let carried = made.into_iter().map(|Made { outcome, to_record }| {
         let logged = to_record.map(|ToRecord { invalidated, .. }| {
             seq += 1;
@@ -151,5 +173,5 @@ pub(crate) async fn carry_out<C: Change>(
             logged,
         }
     });
-    Ok(carried.collect())
+    carried.collect()
 }

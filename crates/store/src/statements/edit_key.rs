@@ -10,6 +10,7 @@ use keywright_core::timestamp::Timestamp;
 use sqlx::Row as _;
 
 use super::{Change, Connection, Failure, Made, keys, keyspaces, query, users};
+use crate::table::Given;
 use crate::{KeyEdited, KeySelector, Scope};
 
 statements! {
@@ -41,6 +42,17 @@ impl Change for EditKey {
         let Some((record, another_writer)) = self.find_and_lock(connection).await? else {
             return Ok(Made::unrecorded(KeyEdited::Refused(Refusal::NotFound)));
         };
+        let made = self.decide(record, another_writer);
+        if let KeyEdited::Done(after) = made.outcome() {
+            update(connection, &after.key).await?;
+        }
+        Ok(made)
+    }
+}
+
+impl EditKey {
+    /// What comes of it for the key as it is under its lock; still to be written.
+    pub(crate) fn decide(&self, record: KeyRecord, another_writer: bool) -> Made<KeyEdited> {
         let (key, action) = match authority::edit(
             &self.caller,
             &record,
@@ -48,11 +60,10 @@ impl Change for EditKey {
             another_writer,
             self.by.at,
         ) {
-            Err(refusal) => return Ok(Made::unrecorded(KeyEdited::Refused(refusal))),
-            Ok(Edited::Unchanged) => return Ok(Made::unrecorded(KeyEdited::Unchanged(record))),
+            Err(refusal) => return Made::unrecorded(KeyEdited::Refused(refusal)),
+            Ok(Edited::Unchanged) => return Made::unrecorded(KeyEdited::Unchanged(record)),
             Ok(Edited::To { key, action }) => (*key, action),
         };
-        update(connection, &key).await?;
         let after = KeyRecord {
             key,
             ..record.clone()
@@ -60,11 +71,9 @@ impl Change for EditKey {
         let (was, became) = difference(snapshot_of_key(&record), snapshot_of_key(&after));
         let entry = keys::entry(&after, &self.by, action, was, became);
         let invalidated = Scope::Key(after.digest);
-        Ok(Made::logged(KeyEdited::Done(after), entry, invalidated))
+        Made::logged(KeyEdited::Done(after), entry, invalidated)
     }
-}
 
-impl EditKey {
     /// The key as it is under the lock, and whether another service key can write keys.
     async fn find_and_lock(
         &self,
@@ -117,23 +126,39 @@ async fn another_writer(
 }
 
 async fn update(connection: &mut Connection, key: &ApiKey) -> Result<(), Failure> {
-    let updated = query(UPDATE)
-        .bind(key.id.0)
-        .bind(key.name.as_str())
-        .bind(key.description.as_ref().map(Description::as_str))
-        .bind(key.lifecycle.status().as_str())
-        .bind(key.grants.0.cast_signed())
-        .bind(key.updated_at.as_micros())
-        .bind(key.expires_at.map(Timestamp::as_micros))
-        .bind(key.lifecycle.suspended_at().map(Timestamp::as_micros))
-        .bind(key.lifecycle.revoked_at().map(Timestamp::as_micros))
-        .bind(key.metadata.as_json())
-        .execute(connection)
-        .await?;
+    let mut updating = query(UPDATE);
+    for given in updated(key) {
+        updating = match given {
+            Given::Uuid(id) => updating.bind(id),
+            Given::Text(text) => updating.bind(text),
+            Given::Integer(number) => updating.bind(number),
+        };
+    }
+    let updated = updating.execute(connection).await?;
     // Under its lock the key can neither go nor be revoked.
     if updated.rows_affected() == 1 {
         Ok(())
     } else {
-        Err(Failure::Damaged("api_keys: a locked row went".to_owned()))
+        Err(locked_row_went())
     }
+}
+
+/// What [`UPDATE`] is given.
+pub(crate) fn updated(key: &ApiKey) -> [Given<'_>; 10] {
+    [
+        Given::Uuid(key.id.0),
+        Given::Text(Some(key.name.as_str())),
+        Given::Text(key.description.as_ref().map(Description::as_str)),
+        Given::Text(Some(key.lifecycle.status().as_str())),
+        Given::Integer(Some(key.grants.0.cast_signed())),
+        Given::Integer(Some(key.updated_at.as_micros())),
+        Given::Integer(key.expires_at.map(Timestamp::as_micros)),
+        Given::Integer(key.lifecycle.suspended_at().map(Timestamp::as_micros)),
+        Given::Integer(key.lifecycle.revoked_at().map(Timestamp::as_micros)),
+        Given::Text(Some(key.metadata.as_json())),
+    ]
+}
+
+pub(crate) fn locked_row_went() -> Failure {
+    Failure::Damaged("api_keys: a locked row went".to_owned())
 }

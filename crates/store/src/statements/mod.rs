@@ -7,7 +7,7 @@
 /// Names statements, and lists them for [`every_statement`].
 macro_rules! statements {
     ($($(#[$attribute:meta])* $name:ident = $sql:expr;)*) => {
-        $($(#[$attribute])* pub(super) const $name: &str = $sql;)*
+        $($(#[$attribute])* pub(crate) const $name: &str = $sql;)*
         /// All of this file.
         pub(super) const ALL: &[&str] = &[$($name),*];
     };
@@ -55,11 +55,11 @@ macro_rules! within_time {
 }
 
 mod audit;
-mod change;
+pub(super) mod change;
 mod creation;
-mod edit_key;
-mod keys;
-mod keyspaces;
+pub(super) mod edit_key;
+pub(super) mod keys;
+pub(super) mod keyspaces;
 mod load;
 mod log;
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) fn user_id(text: String) -> Result<UserId, Failure> {
 }
 
 /// The keyspace of a row that has [`keyspace_columns`].
-pub(super) fn keyspace(row: &Row) -> Result<Keyspace, Failure> {
+pub(crate) fn keyspace(row: &Row) -> Result<Keyspace, Failure> {
     let description: Option<String> = row.try_get("keyspace_description")?;
     Ok(Keyspace {
         name: KeyspaceName::new(row.try_get::<String, _>("keyspace_name")?)
@@ -79,9 +79,13 @@ pub(super) fn tag_keys(row: &Row) -> Result<TagKeys, Failure> {
 }
 
 /// The key of a row that has [`key_columns`], with its keyspace.
-pub(super) fn key(row: &Row, keyspace: Arc<Keyspace>) -> Result<KeyRecord, Failure> {
-    let hash: &[u8] = row.try_get("hash")?;
-    let digest = Digest::from_bytes(hash.try_into().map_err(Failure::damaged("api_keys.hash"))?);
+pub(crate) fn key(row: &Row, keyspace: Arc<Keyspace>) -> Result<KeyRecord, Failure> {
+    let hash: Vec<u8> = row.try_get("hash")?;
+    let digest = hash
+        .as_slice()
+        .try_into()
+        .map(Digest::from_bytes)
+        .map_err(Failure::damaged("api_keys.hash"))?;
     let description: Option<String> = row.try_get("description")?;
     let key = ApiKey {
         id: KeyId(row.try_get("id")?),
