@@ -120,6 +120,7 @@ const OWN_STATEMENTS: &[&str] = &[
     HEALTH,
     cluster::RENEW,
     cluster::NODES,
+    cluster::TELL,
     cluster::SURVEY,
     cluster::REMOVE,
     cluster::LEAVE,

@@ -48,6 +48,9 @@ pub(super) const SURVEY: &str = concat!(
     node_columns!(),
     " FROM cluster c LEFT JOIN nodes n ON TRUE WHERE c.id = 1 ORDER BY n.node_id"
 );
+/// It may be lost with the machine: then the node tells it again, and changes wait for that.
+pub(super) const TELL: &str = "WITH relaxed AS (SELECT set_config('synchronous_commit', 'off', true)) \
+     UPDATE nodes SET applied_seq = $2 FROM relaxed WHERE node_id = $1 AND applied_seq < $2";
 pub(super) const REMOVE: &str = "DELETE FROM nodes WHERE node_id = $1 AND renewal = $2";
 pub(super) const LEAVE: &str = "DELETE FROM nodes WHERE node_id = $1";
 /// From the side of `cluster`, so that an empty log has a last seq too; of one snapshot, as any statement is.
@@ -69,8 +72,10 @@ pub(super) fn primary_only(row: &Row) -> Result<(), Failure> {
 #[async_trait]
 impl Cluster for PostgresStore {
     fn session(&self) -> Box<dyn ClusterSession> {
+        // A node asks the same few things all the time: they are planned once.
+        let planned_once = [("plan_cache_mode", "force_generic_plan")];
         Box::new(Session {
-            address: self.address.clone(),
+            address: self.address.clone().options(planned_once),
             connection: None,
             patience: self.patience,
         })
@@ -195,14 +200,10 @@ impl ClusterSession for Session {
     }
 
     async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError> {
-        // It may be lost with the machine: then the node tells it again, and changes wait for that.
-        let text = format!(
-            "BEGIN; SET LOCAL synchronous_commit = off; \
-             UPDATE nodes SET applied_seq = {seq} WHERE node_id = '{}' AND applied_seq < {seq}; COMMIT",
-            id.0
-        );
         ask!(self, |connection| {
-            sqlx::raw_sql(AssertSqlSafe(text))
+            sqlx::query(TELL)
+                .bind(id.0)
+                .bind(seq.cast_signed())
                 .execute(connection)
                 .await?;
             Ok(())
