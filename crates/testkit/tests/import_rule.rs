@@ -30,6 +30,8 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ),
     // A program of its own, which reaches what strangers can send to.
     ("keywright-fuzz", &["keywright-core", "keywright-server"]),
+    // The protocol between the nodes and nothing of what carries it out.
+    ("keywright-models", &[]),
     // Programs that measure; nothing of them is shipped. The server is measured
     // as a process, so they use what is below it, what goes over the wire, and
     // the PostgreSQL clusters of the tests.
