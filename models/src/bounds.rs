@@ -30,6 +30,8 @@ pub struct Bounds {
     pub renewals: u8,
     /// How many verifications are under way in a process at once.
     pub verifications: usize,
+    /// All clocks run alike, so that there is no margin: leases are long beside it. Else they drift.
+    pub clocks_are_right: bool,
     /// What else happens.
     pub events: Events,
 }
@@ -40,8 +42,8 @@ pub struct Bounds {
 pub struct Events {
     /// Loads take several steps, and memory can be too full for the key. Else it is loaded at once when it is missing.
     pub loads_take_time: bool,
-    /// A node gives up, once, before it is answered, and what it asked for is done late.
-    pub node_gives_up: bool,
+    /// Nodes give up before they are answered; what one of them asked for is done late.
+    pub nodes_give_up: bool,
     /// Nodes take their leave.
     pub nodes_leave: bool,
     /// A node's process crashes, once, and is started again, as another node.
@@ -139,6 +141,7 @@ impl Bounds {
             changes,
             renewals,
             verifications: 1,
+            clocks_are_right: false,
             events,
         }
     }
@@ -149,10 +152,19 @@ impl Bounds {
         Self::of("renewals", processes, 3, 5, Events::default())
     }
 
-    /// One node changes the key, the other is asked for the same.
+    /// The same with leases that can be renewed long before they run out.
+    pub fn long_leases() -> Self {
+        Self {
+            name: "long_leases",
+            clocks_are_right: true,
+            ..Self::renewals()
+        }
+    }
+
+    /// One node changes the key; another joins and is asked for the same.
     pub fn two_nodes() -> Self {
-        let processes = vec![Role::NODE.that_repeats(), Role::NODE.that_changes()];
-        Self::of("two_nodes", processes, 1, 2, Events::default())
+        let processes = vec![Role::NEWCOMER.that_repeats(), Role::NODE.that_changes()];
+        Self::of("two_nodes", processes, 1, 1, Events::default())
     }
 
     /// One process changes the key, another is asked for the same and deletes nodes.
@@ -169,7 +181,7 @@ impl Bounds {
     pub fn late_statements() -> Self {
         let processes = vec![Role::NEWCOMER, Role::CHANGER.that_deletes()];
         let events = Events {
-            node_gives_up: true,
+            nodes_give_up: true,
             ..Events::default()
         };
         Self::of("late_statements", processes, 1, 3, events)
@@ -193,7 +205,10 @@ impl Bounds {
             database_crashes: true,
             ..Events::default()
         };
-        Self::of("database_crashes", processes, 2, 3, events)
+        Self {
+            clocks_are_right: true,
+            ..Self::of("database_crashes", processes, 2, 4, events)
+        }
     }
 
     /// Verifications load the key while it changes elsewhere.
@@ -209,6 +224,16 @@ impl Bounds {
         }
     }
 
+    /// A node is deleted and joins again while verifications load the key.
+    pub fn loads_and_deletions() -> Self {
+        let processes = vec![Role::NODE, Role::CHANGER.that_deletes()];
+        let events = Events {
+            loads_take_time: true,
+            ..Events::default()
+        };
+        Self::of("loads_and_deletions", processes, 2, 3, events)
+    }
+
     /// Verifications load the key while it changes in the same process.
     pub fn loads_and_own_changes() -> Self {
         let processes = vec![Role::NODE.that_changes()];
@@ -218,7 +243,7 @@ impl Bounds {
         };
         Self {
             verifications: 2,
-            ..Self::of("loads_and_own_changes", processes, 2, 3, events)
+            ..Self::of("loads_and_own_changes", processes, 2, 2, events)
         }
     }
 
@@ -230,7 +255,7 @@ impl Bounds {
             database_is_set_back: true,
             ..Events::default()
         };
-        Self::of("restores", processes, 2, 3, events)
+        Self::of("restores", processes, 1, 3, events)
     }
 
     /// The database is set back while it changes in the process that loads.
@@ -242,6 +267,26 @@ impl Bounds {
             ..Events::default()
         };
         Self::of("restores_and_own_changes", processes, 1, 3, events)
+    }
+
+    /// The database is set back while leases are renewed long before they run out.
+    pub fn restores_in_long_leases() -> Self {
+        Self {
+            name: "restores_in_long_leases",
+            changes: 2,
+            clocks_are_right: true,
+            ..Self::restores()
+        }
+    }
+
+    /// The database is set back while it changes in a node and elsewhere.
+    pub fn restores_and_all_changes() -> Self {
+        let processes = vec![Role::NODE.that_changes(), Role::CHANGER];
+        let events = Events {
+            database_is_set_back: true,
+            ..Events::default()
+        };
+        Self::of("restores_and_all_changes", processes, 1, 2, events)
     }
 
     /// The database is set back while a node is taken for gone.

@@ -3,6 +3,7 @@
 use crate::clock::{Since, Terms};
 use crate::cluster::{Cluster, State};
 use crate::database::Change;
+use crate::process::About;
 
 /// A change that has not answered yet, or somebody who asked for one that holds already.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,8 +48,8 @@ impl Waiter {
 pub enum Step {
     /// Commits it.
     Commit,
-    /// Drops the key from this process's own memory.
-    ApplyHere,
+    /// Drops what the change is about from this process's own memory.
+    ApplyHere(About),
     /// Finds that what is asked for holds.
     Repeat,
     /// Takes t1.
@@ -70,7 +71,7 @@ impl State {
         let is_known_here = match waiter.here {
             Here::ToBeApplied => false,
             Here::Applied => true,
-            Here::ThroughTheLog => here.place.is_some_and(|place| place.seq >= seq),
+            Here::ThroughTheLog => here.applied >= seq,
         };
         let rows = self.database.rows().iter().enumerate();
         let mut others = rows
@@ -102,14 +103,21 @@ impl Cluster {
             }
             Some(Waiter {
                 here: Here::ToBeApplied,
+                change,
                 ..
-            }) => offer(Step::ApplyHere),
+            }) => {
+                offer(Step::ApplyHere(About::TheKey));
+                // The database has lost it: nothing was promised of it, and it may have been about anything.
+                if !state.database.has(*change) {
+                    offer(Step::ApplyHere(About::Another));
+                }
+            }
             Some(Waiter { t1: None, .. }) => offer(Step::TakeT1),
             Some(waiter) => {
                 if is_up && state.is_known(process) {
                     offer(Step::AnswerKnown);
                 }
-                if waiter.is_outwaited(self.rules.terms()) {
+                if waiter.is_outwaited(self.terms()) {
                     offer(Step::AnswerOutwaited);
                 }
             }
@@ -148,10 +156,10 @@ impl Cluster {
                     state.promise.answer(change, &state.database);
                 }
             }
-            (Step::ApplyHere, Some(waiter)) => {
+            (Step::ApplyHere(about), Some(waiter)) => {
                 waiter.here = Here::Applied;
                 let change = waiter.change;
-                here.apply(change);
+                here.apply_own(change, about);
             }
             (Step::TakeT1, Some(waiter)) => waiter.t1 = Some(Since::NOW),
             (Step::AnswerKnown | Step::AnswerOutwaited, waiter) => {
@@ -159,7 +167,7 @@ impl Cluster {
                     state.promise.answer(waiter.change, &state.database);
                 }
             }
-            (Step::ApplyHere | Step::TakeT1, None) => {}
+            (Step::ApplyHere(_) | Step::TakeT1, None) => {}
         }
     }
 }

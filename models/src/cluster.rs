@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::bounds::{Bounds, MOST_NODES, MOST_PROCESSES};
-use crate::clock::Pace;
+use crate::clock::{MARGIN, Pace, Terms};
 use crate::database::{Database, FIRST_RENEWAL, Row, Statement};
 use crate::process::Process;
 use crate::promise::Promise;
@@ -38,8 +38,6 @@ pub struct State {
     pub promise: Promise,
     /// What a node asked for before it gave up, if it was not done yet.
     pub late: Option<Statement>,
-    /// Whether a node may still give up.
-    pub can_give_up: bool,
     /// Whether a node may still crash.
     pub can_crash: bool,
 }
@@ -89,6 +87,12 @@ impl Cluster {
         Self { rules, bounds }
     }
 
+    /// How long leases are used and waited for.
+    pub const fn terms(&self) -> Terms {
+        let has_margin = self.rules.margin_is_kept && !self.bounds.clocks_are_right;
+        Terms::with_margin(if has_margin { MARGIN } else { 0 })
+    }
+
     fn steps_of_processes(&self, state: &State, steps: &mut Vec<Step>) {
         let mut offer = |step| steps.push(step);
         for process in 0..state.processes.len() {
@@ -120,13 +124,14 @@ impl Cluster {
     }
 
     fn ticks(&self, state: &State, steps: &mut Vec<Step>) {
-        let terms = self.rules.terms();
+        let terms = self.terms();
         let paces = |process: usize| {
             let here = state.processes.get(process);
             let role = self.bounds.processes.get(process).copied();
-            let absent = here.is_none().then_some(Pace::default());
-            let paces = here.zip(role).map(|(here, role)| here.paces(role, terms));
-            paces.into_iter().flatten().chain(absent)
+            let drifts = here.zip(role).filter(|_| !self.bounds.clocks_are_right);
+            let right = drifts.is_none().then_some(Pace::default());
+            let paces = drifts.map(|(here, role)| here.paces(role, terms));
+            paces.into_iter().flatten().chain(right)
         };
         for first in paces(0) {
             for second in paces(1) {
@@ -154,7 +159,7 @@ impl Model for Cluster {
                     renewal: FIRST_RENEWAL,
                     applied: 0,
                 });
-                Process::joined(id)
+                Process::joined(id, self.terms())
             } else {
                 Process::started(id)
             });
@@ -165,7 +170,6 @@ impl Model for Cluster {
             processes,
             promise: Promise::default(),
             late: None,
-            can_give_up: events.node_gives_up,
             can_crash: events.node_crashes,
         }]
     }
@@ -185,7 +189,7 @@ impl Model for Cluster {
         match step {
             Step::Tick(paces) => {
                 for (process, pace) in state.processes.iter_mut().zip(paces) {
-                    process.pass(pace, self.rules.terms());
+                    process.pass(pace, self.terms());
                 }
                 state.database.pass();
             }

@@ -72,17 +72,8 @@ pub enum Part {
     UpTo(Change),
     /// There was no place to begin from; this is the newest.
     Newest(Change),
-    /// The log is not the one that was followed; this is its newest.
-    Broken(Change),
-}
-
-impl Part {
-    /// The newest change of the log.
-    pub const fn newest(self) -> Change {
-        match self {
-            Self::UpTo(change) | Self::Newest(change) | Self::Broken(change) => change,
-        }
-    }
+    /// The log is not the one that was followed.
+    Broken,
 }
 
 /// A statement with which a node tells of itself.
@@ -104,7 +95,7 @@ pub enum Statement {
         /// What it has applied. `None` where that is nothing, so that it knows of nothing older than the newest.
         applied: Option<u8>,
     },
-    /// `UPDATE nodes SET applied_seq`.
+    /// `UPDATE nodes SET applied_seq` where it is less.
     Tell {
         /// Which node.
         id: usize,
@@ -169,26 +160,14 @@ impl Database {
         self.newest()
     }
 
-    /// Reads the log on from `place`. It is broken where it lacks the change at that place, or another that was `seen`.
-    pub fn log_from(
-        &self,
-        place: Option<Change>,
-        seen: impl IntoIterator<Item = Change>,
-        rules: &Rules,
-    ) -> Part {
+    /// Reads the log on from `place`. It is broken where it lacks the change at that place, or ends before `furthest`.
+    pub fn log_from(&self, place: Option<Change>, furthest: u8, rules: &Rules) -> Part {
         let newest = self.newest();
         let Some(place) = place else {
             return Part::Newest(newest);
         };
-        let lacks = |change: Change| {
-            if rules.nonces_are_compared {
-                !self.has(change)
-            } else {
-                change.seq > newest.seq
-            }
-        };
-        if lacks(place) || seen.into_iter().any(lacks) {
-            Part::Broken(newest)
+        if newest.seq < furthest.max(place.seq) || (rules.nonces_are_compared && !self.has(place)) {
+            Part::Broken
         } else {
             Part::UpTo(newest)
         }
@@ -224,7 +203,7 @@ impl Database {
             }
             // Not durable: it is told again.
             Statement::Tell { id, applied } => match &mut self.rows[id] {
-                Some(row) => row.applied = applied,
+                Some(row) => row.applied = row.applied.max(applied),
                 None => return false,
             },
         }

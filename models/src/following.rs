@@ -2,9 +2,9 @@
 
 use crate::clock::{Left, Since, Terms};
 use crate::cluster::{Cluster, State};
-use crate::database::{Change, FIRST_RENEWAL, Part, Statement};
+use crate::database::{FIRST_RENEWAL, Part, Statement};
 use crate::process::Process;
-use crate::rules::{Duty, Moment};
+use crate::rules::{Duty, LeaseLooks, Moment};
 
 /// What a node is doing about its lease and the log: one thing at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,8 +27,8 @@ pub struct Round {
     t0: Option<Since>,
     /// How many of its duties are done.
     done: usize,
-    /// Whether the renewal found no row.
-    is_missing: bool,
+    /// Whether it goes on from where the node was, and does not begin anew: as long as that matters.
+    goes_on: bool,
     /// What was read and is not applied yet.
     part: Option<Part>,
 }
@@ -38,19 +38,14 @@ impl Round {
         Self {
             t0,
             done: 0,
-            is_missing: false,
+            goes_on: false,
             part: None,
         }
     }
 
-    /// Whether the renewal found no row.
-    pub(crate) const fn is_missing(&self) -> bool {
-        self.is_missing
-    }
-
     /// Whether the log is not the one that was followed.
     pub(crate) const fn is_broken(&self) -> bool {
-        matches!(self.part, Some(Part::Broken(_)))
+        matches!(self.part, Some(Part::Broken))
     }
 }
 
@@ -76,15 +71,17 @@ pub enum Step {
     TakeT0,
     /// Hears of changes: at once, late, or never. All that it is told is that there are some.
     Hear,
+    /// Looks whether its lease goes on.
+    LookAtLease,
     /// Counts its renewals up in the database.
     Renew,
-    /// Joins, since it is not there.
+    /// Joins.
     Join,
     /// Reads the log.
     ReadLog,
     /// Applies what it read.
     Apply,
-    /// Gives its lease up: the log is not the one that it followed.
+    /// Finds that the log is not the one that it followed: it gives its lease up.
     DropDeadline,
     /// Stores the deadline.
     SetDeadline,
@@ -100,7 +97,8 @@ pub enum Step {
 
 impl Cluster {
     fn duty(&self, round: &Round) -> Option<Duty> {
-        let of_lease = |duty: &Duty| matches!(duty, Duty::Renew | Duty::SetDeadline);
+        let of_lease =
+            |duty: &Duty| matches!(duty, Duty::LookAtLease | Duty::Renew | Duty::SetDeadline);
         let duties = self.rules.renewal.iter();
         duties
             .filter(|duty| round.t0.is_some() || !of_lease(duty))
@@ -132,10 +130,13 @@ impl Cluster {
             }
             Following::Busy(round) => {
                 let step = match self.duty(round) {
-                    Some(Duty::Renew) if round.is_missing || here.written.is_none() => Step::Join,
+                    Some(Duty::LookAtLease) => Step::LookAtLease,
+                    Some(Duty::Renew) if here.written.is_none() => Step::Join,
                     Some(Duty::Renew) => Step::Renew,
                     Some(Duty::ReadLog) => Step::ReadLog,
                     Some(Duty::Apply) if round.is_broken() => Step::DropDeadline,
+                    // It began anew, and goes on from there.
+                    Some(Duty::Apply) if round.part.is_none() => Step::ReadLog,
                     Some(Duty::Apply) => Step::Apply,
                     Some(Duty::SetDeadline) => Step::SetDeadline,
                     Some(Duty::Tell) => Step::Tell,
@@ -145,7 +146,7 @@ impl Cluster {
                 if !asks || state.database.is_up() {
                     offer(step);
                 }
-                if asks && state.can_give_up && state.database.is_up() {
+                if asks && self.bounds.events.nodes_give_up && state.database.is_up() {
                     offer(Step::GiveUp);
                 }
             }
@@ -169,14 +170,21 @@ impl Cluster {
             }
             (step, Following::Busy(round)) => match self.go_on(state, process, round, step) {
                 Some(round) if self.duty(&round).is_some() => Following::Busy(round),
-                _ => Following::Idle,
+                Some(_) => Following::Idle,
+                None => {
+                    if round.t0.is_some() {
+                        // What became of its row is unknown.
+                        state.processes[process].written = None;
+                    }
+                    Following::Idle
+                }
             },
             (_, other) => other,
         };
         state.processes[process].following = next;
     }
 
-    /// What becomes of a round by a step; `None` where that ends it.
+    /// What becomes of a round by a step; `None` where it fails.
     fn go_on(&self, state: &mut State, process: usize, round: Round, step: Step) -> Option<Round> {
         let here = &mut state.processes[process];
         let done = Round {
@@ -184,69 +192,81 @@ impl Cluster {
             ..round
         };
         match step {
+            Step::LookAtLease => {
+                if !here.deadline.is_ahead() && self.rules.lease_is_looked_at != LeaseLooks::Never {
+                    here.written = None;
+                    here.place = None;
+                }
+                Some(Round {
+                    goes_on: here.place.is_some(),
+                    ..done
+                })
+            }
             Step::GiveUp => {
-                state.late = self.statement(here, &round);
-                state.can_give_up = false;
-                here.has_asked(state.late);
+                let asked = self.statement(here, &round);
+                here.has_asked(asked);
+                // One is on its way at a time.
+                state.late = state.late.or(asked);
                 None
             }
             Step::Renew | Step::Join | Step::Tell => {
                 let statement = self.statement(here, &round)?;
                 here.has_asked(Some(statement));
-                match (statement, state.database.execute(statement, &self.rules)) {
-                    (Statement::Renew { written, .. }, true) => here.written = Some(written + 1),
-                    (Statement::Renew { .. }, false) => {
-                        return Some(Round {
-                            is_missing: true,
-                            ..round
-                        });
-                    }
-                    (Statement::Join { renewal, .. }, true) => here.written = Some(renewal),
-                    (Statement::Join { .. }, false) => return None,
-                    (Statement::Tell { .. }, _) => {}
+                let is_done = state.database.execute(statement, &self.rules);
+                match statement {
+                    Statement::Renew { .. } if !is_done => return None,
+                    Statement::Renew { written, .. } => here.written = Some(written + 1),
+                    Statement::Join { renewal, .. } => here.written = Some(renewal),
+                    Statement::Tell { .. } => return Some(done),
+                }
+                // It looks again as soon as it is answered: to look later would find no less.
+                if round.goes_on && !here.deadline.is_ahead() && self.rules.looks_again() {
+                    return None;
                 }
                 Some(Round {
-                    is_missing: false,
+                    goes_on: false,
                     ..done
                 })
             }
             Step::ReadLog => {
-                // Before the log is read: what is put into memory after that has been read after it, too, or compared.
-                if !here.deadline.is_ahead() && self.rules.regaining_outdates_loads {
-                    here.load.begin_again();
-                }
-                let seen = here.seen_beyond_place();
-                let seen = seen.filter(|_| self.rules.all_that_was_seen_is_compared);
+                let part = state
+                    .database
+                    .log_from(here.place, here.furthest(), &self.rules);
+                let is_again = self.duty(&round) == Some(Duty::Apply);
                 Some(Round {
                     t0: self.t0(&round, Moment::RenewalAnswered),
-                    part: Some(state.database.log_from(here.place, seen, &self.rules)),
-                    ..done
+                    part: Some(part),
+                    done: if is_again { round.done } else { done.done },
+                    ..round
                 })
             }
             Step::Apply => {
-                match round.part {
-                    Some(Part::UpTo(newest)) => here.apply_up_to(newest),
-                    Some(Part::Newest(newest)) => here.begin_anew(newest),
-                    Some(Part::Broken(_)) | None => {}
+                let t0 = self.t0(&round, Moment::LogAnswered);
+                let part = None;
+                match round.part? {
+                    Part::UpTo(newest) => {
+                        here.follow_up_to(newest, &self.rules);
+                        Some(Round { t0, part, ..done })
+                    }
+                    Part::Newest(newest) => {
+                        here.begin_anew(newest);
+                        Some(Round { t0, part, ..round })
+                    }
+                    Part::Broken => None,
                 }
-                Some(Round {
-                    t0: self.t0(&round, Moment::LogAnswered),
-                    part: None,
-                    ..done
-                })
             }
             Step::DropDeadline => {
-                here.deadline = Left::default();
-                if self.rules.beginning_anew_rejoins {
-                    here.place = None;
-                    here.written = None;
-                    return None;
+                // Of a round that was begun since a change was heard of nothing comes: the next renewal finds it too.
+                if round.t0.is_some() {
+                    here.deadline = Left::default();
+                    if self.rules.lease_is_looked_at == LeaseLooks::Never {
+                        here.place = None;
+                    }
                 }
-                let part = round.part.map(|part| Part::Newest(part.newest()));
-                Some(Round { part, ..round })
+                None
             }
             Step::SetDeadline => {
-                here.deadline = round.t0?.left_of(self.rules.terms().usable());
+                here.deadline = round.t0?.left_of(self.terms().usable());
                 Some(done)
             }
             Step::TakeT0 | Step::Hear | Step::EndLease | Step::Leave => Some(round),
@@ -263,10 +283,8 @@ impl Cluster {
     fn statement(&self, here: &Process, round: &Round) -> Option<Statement> {
         let id = here.id;
         match (self.duty(round)?, here.written) {
-            (Duty::Renew, Some(written)) if !round.is_missing => {
-                Some(Statement::Renew { id, written })
-            }
-            (Duty::Renew, _) => Some(Statement::Join {
+            (Duty::Renew, Some(written)) => Some(Statement::Renew { id, written }),
+            (Duty::Renew, None) => Some(Statement::Join {
                 id,
                 renewal: if self.rules.rejoining_counts_on {
                     here.highest + 1
@@ -275,11 +293,16 @@ impl Cluster {
                 },
                 applied: here.place.map(|place| place.seq),
             }),
-            (Duty::Tell, _) => Some(Statement::Tell {
-                id,
-                applied: round.part.map(Part::newest).or(here.place)?.seq,
-            }),
-            (Duty::ReadLog | Duty::Apply | Duty::SetDeadline, _) => None,
+            (Duty::Tell, _) => {
+                // What was read is more than what was applied where the rules have it told before that.
+                let read = match round.part {
+                    Some(Part::UpTo(newest) | Part::Newest(newest)) => Some(newest),
+                    Some(Part::Broken) | None => None,
+                };
+                let applied = read.or(here.place)?.seq;
+                Some(Statement::Tell { id, applied })
+            }
+            (Duty::LookAtLease | Duty::ReadLog | Duty::Apply | Duty::SetDeadline, _) => None,
         }
     }
 }
@@ -289,15 +312,7 @@ impl Process {
     fn has_told_all(&self, state: &State) -> bool {
         let told = state.database.rows()[self.id].map(|row| row.applied);
         let applied = self.place.map(|place| place.seq);
-        self.place == Some(state.database.newest()) && (told.is_none() || told == applied)
-    }
-
-    fn apply_up_to(&mut self, newest: Change) {
-        // By number: a node that compares no nonces takes a change for the one that it knows by that number.
-        if self.place.is_none_or(|place| place.seq < newest.seq) {
-            self.apply(newest);
-            self.place = Some(newest);
-        }
+        self.place == Some(state.database.newest()) && (told.is_none() || told >= applied)
     }
 
     /// Remembers how far its renewals may be counted, whatever becomes of what it asked for.

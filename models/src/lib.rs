@@ -28,11 +28,13 @@
 //!
 //! - Over any span of up to a lease, no process's clock is off by more than the margin: with a lease of 2 ticks and a
 //!   margin of 1, a clock stands, keeps or leaps at every tick, but neither stands nor leaps twice in a row. Such a clock
-//!   can be twice as fast as another for ever.
+//!   can be twice as fast as another for ever. Such a lease is hardly renewed before it runs out, so in some
+//!   configurations all clocks are right, and there is no margin.
 //! - A statement is done at one moment, wholly or not at all, on the one primary; a transaction is one statement. A
 //!   durable commit makes everything durable that was committed before it.
 //! - A node does one thing at a time about its lease and the log.
-//! - Connections do not outlive a restore, and nobody reaches the database for a lease while it is set back.
+//! - What was on its way when the database is set back is lost, and nobody reaches it for a lease. Whoever is about to ask
+//!   it then asks what it is set back to.
 //!
 //! # What is left out since it changes nothing
 //!
@@ -40,16 +42,23 @@
 //! - A verification begins when it takes its first look, and a change is answered in the step that reads what it waits
 //!   for. To begin earlier or to answer later would promise less.
 //! - By a fast clock, a process that only uses leases uses them for a shorter time, and by a slow one, a process that
-//!   only waits waits for a longer time; so these clocks are not tried (`Role::can_do_harm_at`).
+//!   only waits waits for a longer time; so these clocks are not tried (`Role::can_do_harm_at`). (A node that loses its
+//!   lease sooner begins anew sooner.)
 //! - What a clock does while a process measures nothing by it.
 //! - Hearing of a change when there is nothing to be read or told.
+//! - By how much a node counts its renewals up beyond those of which it had no answer: they are compared, and no more.
+//! - That a process forgets what it saw of nodes when the database does not answer, and that a node does not tell twice
+//!   how far it has applied the log. To remember deletes no fewer nodes, and to tell again says nothing new.
+//! - A verification that waits for a load while its lease runs out gives up then, and not when it has the key.
+//! - A node's second look at its lease may come later than the answer to its renewal. It would find no less.
 //!
 //! # What is not modelled
 //!
-//! More than one key and the order of lookups among them, keyspaces, users; trimming of the log (a node that does not
-//! find its place begins anew, as after a restore); two tasks of one process that follow the log at the same time;
-//! standbys, and two primaries at a time; a second restore or crash; a margin that does not hold; how soon anything
-//! happens, so that a change which never answers would not be noticed.
+//! More than one key and the order of lookups among them (but that a change was of another, once it is lost), keyspaces,
+//! users; trimming of the log (a node that does not find its place begins anew, as after a restore); two tasks of one
+//! process that follow the log at the same time; standbys, and two primaries at a time; a second restore or crash; a
+//! margin that does not hold; how soon anything happens, so that a change which never answers would not be noticed, and
+//! neither would a load that never ends.
 #![doc = include_str!("../EXPLORED.md")]
 
 pub mod bounds;

@@ -59,7 +59,7 @@ impl Cluster {
         match (step, here.load) {
             (Step::Evict, _) => here.entry = None,
             (Step::Fill, Load::Read(read))
-                if self.rules.fills_are_gated && read.seq < here.gate.seq =>
+                if self.rules.fills_are_gated && read.seq < here.gate =>
             {
                 here.load = Load::Begun;
             }

@@ -1,13 +1,23 @@
 //! What a process holds in memory.
 
-use crate::bounds::{MOST_VERIFICATIONS, Role};
+use crate::bounds::{MOST_CHANGES, MOST_VERIFICATIONS, Role};
 use crate::changing::Waiter;
 use crate::clock::{Left, Pace, Terms};
 use crate::database::{Change, FIRST_RENEWAL};
 use crate::following::Following;
 use crate::loading::Load;
+use crate::rules::Rules;
 use crate::sighting::{Sighting, Sightings};
 use crate::verifying::Verification;
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// The one key there is.
+    TheKey,
+    /// Another. Such a change is nothing to the promise; it only has a number.
+    Another,
+}
 
 /// A server process, or a command that writes to the database itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,20 +26,24 @@ pub struct Process {
     pub id: usize,
     /// How its clock ran in the last tick.
     pub pace: Pace,
-    /// Its renewal, as it wrote it last. `None` where it has to join.
+    /// Its renewal, as it wrote it last. `None` where it has to join: what became of its row is unknown to it.
     pub written: Option<u8>,
     /// The highest renewal that it ever asked for.
     pub highest: u8,
     /// What it is doing about its lease and the log.
     pub following: Following,
-    /// The change up to which it has applied the log.
+    /// The change up to which it has applied the log. `None` where it has to begin anew.
     pub place: Option<Change>,
+    /// What it says in its own process of how far that is.
+    pub applied: u8,
     /// Until when it may decide from memory.
     pub deadline: Left,
     /// What it remembers of the key.
     pub entry: Option<Change>,
-    /// The furthest change that was applied, whether it came through the log or was its own.
-    pub gate: Change,
+    /// The furthest change of the key that was applied, whether it came through the log or was its own.
+    pub gate: u8,
+    /// Its own changes that were applied, by seq, until they are met in the log.
+    pub own: [Option<About>; MOST_CHANGES],
     /// The load of the key.
     pub load: Load,
     /// The verifications under way.
@@ -50,9 +64,11 @@ impl Process {
             highest: FIRST_RENEWAL - 1,
             following: Following::default(),
             place: None,
+            applied: 0,
             deadline: Left::default(),
             entry: None,
-            gate: Change::default(),
+            gate: 0,
+            own: [None; MOST_CHANGES],
             load: Load::None,
             verifications: [None; MOST_VERIFICATIONS],
             waiter: None,
@@ -60,39 +76,71 @@ impl Process {
         }
     }
 
-    /// One that joined before there were any changes, and remembers the key. Its lease has run out.
-    pub fn joined(id: usize) -> Self {
+    /// One that joined just now, before there were any changes, and remembers the key.
+    pub fn joined(id: usize, terms: Terms) -> Self {
         Self {
             written: Some(FIRST_RENEWAL),
             highest: FIRST_RENEWAL,
             place: Some(Change::default()),
+            deadline: Left::ticks(terms.usable()),
             entry: Some(Change::default()),
             ..Self::started(id)
         }
     }
 
     /// Drops what a change is about from memory, within the gate.
-    pub fn apply(&mut self, change: Change) {
+    fn apply(&mut self, seq: u8) {
         self.entry = None;
-        if self.gate.seq < change.seq {
-            self.gate = change;
+        self.gate = self.gate.max(seq);
+    }
+
+    /// Applies a change of its own.
+    pub fn apply_own(&mut self, change: Change, about: About) {
+        self.own[usize::from(change.seq) - 1] = Some(about);
+        if about == About::TheKey {
+            self.apply(change.seq);
         }
+    }
+
+    /// Applies what the log has beyond its place.
+    pub fn follow_up_to(&mut self, newest: Change, rules: &Rules) {
+        let place = self.place.map_or(0, |place| place.seq);
+        // By number: a node that compares no nonces takes a change for the one that it knows by that number.
+        if newest.seq <= place {
+            return;
+        }
+        for seq in place + 1..=newest.seq {
+            let is_known = match self.own[usize::from(seq) - 1].take() {
+                Some(About::TheKey) => true,
+                Some(About::Another) => !rules.own_changes_are_compared,
+                None => false,
+            };
+            if !is_known {
+                self.apply(seq);
+            }
+        }
+        self.reach(newest);
     }
 
     /// Forgets everything, to follow the log from its newest change on.
     pub fn begin_anew(&mut self, newest: Change) {
         self.entry = None;
-        self.gate = newest;
-        self.place = Some(newest);
+        self.gate = newest.seq;
+        self.own = [None; MOST_CHANGES];
         // "Everything" includes what is on its way into memory.
         self.load.begin_again();
+        self.reach(newest);
     }
 
-    /// What it read or changed itself and has not met in the log yet.
-    pub fn seen_beyond_place(&self) -> impl Iterator<Item = Change> {
-        let place = self.place.map_or(0, |place| place.seq);
-        let seen = self.entry.into_iter().chain([self.gate]);
-        seen.filter(move |seen| seen.seq > place)
+    fn reach(&mut self, place: Change) {
+        self.place = Some(place);
+        self.applied = place.seq;
+    }
+
+    /// The highest number of a change that it knows of.
+    pub fn furthest(&self) -> u8 {
+        let own = (1..).zip(self.own).filter(|(_, about)| about.is_some());
+        own.map(|(seq, _)| seq).fold(self.gate, u8::max)
     }
 
     /// The paces that its clock can have in the next tick, as far as they matter.

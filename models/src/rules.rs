@@ -1,13 +1,12 @@
 //! What can be left out of the protocol, or done in another order.
 
-use crate::clock::{MARGIN, Terms};
-
-/// The rules of the protocol. Each can be changed alone, and then the checker must find what it is for.
+/// The rules of the protocol. Each can be changed alone, and then the checker must find what it is for; of the one that
+/// is for nothing that is promised, EXPLORED.md says so.
 #[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// In which order a node renews its lease. Hearing of a change, it does the same but for the lease.
-    pub renewal: [Duty; 5],
+    pub renewal: [Duty; 6],
     /// From when a deadline counts.
     pub deadline_counts_from: Moment,
     /// In which order a verification looks at things.
@@ -30,12 +29,11 @@ pub struct Rules {
     pub nonces_are_compared: bool,
     /// A node that joins leaves its row alone where that has a higher renewal: it has joined again since it asked.
     pub late_joins_are_refused: bool,
-    /// A node whose log was another joins again, and renews from the start, before it has a lease.
-    pub beginning_anew_rejoins: bool,
-    /// What was read under a lease that ran out is not put into memory under the next.
-    pub regaining_outdates_loads: bool,
-    /// What a node read or changed itself beyond what it has applied must be in the log, too.
-    pub all_that_was_seen_is_compared: bool,
+    /// When a node looks whether its lease ran out. If it did, the node drops its place in the log and its row, and all
+    /// of its memory before it has a lease again.
+    pub lease_is_looked_at: LeaseLooks,
+    /// A change in the log counts as known if the process made one of that number *and* about the same.
+    pub own_changes_are_compared: bool,
     /// When the database is set back, nobody reaches it for a lease.
     pub restores_outlast_leases: bool,
 }
@@ -51,10 +49,23 @@ pub enum Moment {
     LogAnswered,
 }
 
+/// When a node looks whether its lease ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseLooks {
+    /// Never: it goes on from where it was.
+    Never,
+    /// Before it renews it.
+    Before,
+    /// Before it renews it, and again when that is answered. Then the renewal fails, and the next begins anew.
+    BeforeAndAfter,
+}
+
 /// What a node does in a renewal after it took t0. Each is a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// Counts its renewals up in the database, or joins where it is not there.
+    /// Looks whether its lease goes on; if not, it begins anew.
+    LookAtLease,
+    /// Counts its renewals up in the database, or joins.
     Renew,
     /// Reads the log beyond what it has applied.
     ReadLog,
@@ -81,6 +92,7 @@ impl Rules {
     /// The protocol.
     pub const ALL: Self = Self {
         renewal: [
+            Duty::LookAtLease,
             Duty::Renew,
             Duty::ReadLog,
             Duty::Apply,
@@ -98,14 +110,13 @@ impl Rules {
         rejoining_counts_on: true,
         nonces_are_compared: true,
         late_joins_are_refused: true,
-        beginning_anew_rejoins: true,
-        regaining_outdates_loads: true,
-        all_that_was_seen_is_compared: true,
+        lease_is_looked_at: LeaseLooks::BeforeAndAfter,
+        own_changes_are_compared: true,
         restores_outlast_leases: true,
     };
 
-    /// How long leases are used and waited for.
-    pub const fn terms(&self) -> Terms {
-        Terms::with_margin(if self.margin_is_kept { MARGIN } else { 0 })
+    /// Whether a node looks at its lease after the renewal, too.
+    pub fn looks_again(&self) -> bool {
+        self.lease_is_looked_at == LeaseLooks::BeforeAndAfter
     }
 }

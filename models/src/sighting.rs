@@ -50,10 +50,7 @@ impl Cluster {
         }
         for (id, row) in state.database.rows().iter().enumerate() {
             let renewal = row.map(|row| row.renewal);
-            if id != here.id
-                && renewal.is_some()
-                && renewal == self.renewal_when_gone(state, process, id)
-            {
+            if renewal.is_some() && renewal == self.renewal_when_gone(state, process, id) {
                 offer(Step::Delete(id));
             }
         }
@@ -62,7 +59,7 @@ impl Cluster {
     /// The renewal with which a process takes a node for gone.
     fn renewal_when_gone(&self, state: &State, process: usize, id: usize) -> Option<u8> {
         let here = &state.processes[process];
-        let terms = self.rules.terms();
+        let terms = self.terms();
         if self.rules.deletion_counts_from_reading {
             let sighting = here.sightings[id]?;
             return (!sighting.measures(terms)).then_some(sighting.renewal);
@@ -91,8 +88,8 @@ impl Cluster {
 fn see(state: &State, process: usize) -> Sightings {
     let here = &state.processes[process];
     std::array::from_fn(|id| {
-        let row = state.database.rows()[id].filter(|_| id != here.id)?;
-        let unmoved = here.sightings[id].filter(|before| before.renewal == row.renewal);
+        let row = state.database.rows()[id]?;
+        let unmoved = here.sightings[id].filter(|before| before.renewal >= row.renewal);
         Some(unmoved.unwrap_or(Sighting {
             renewal: row.renewal,
             since: Since::NOW,

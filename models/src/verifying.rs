@@ -53,6 +53,11 @@ impl Verification {
         self.promised = None;
     }
 
+    /// Whether it found nothing in memory.
+    const fn has_missed(&self) -> bool {
+        self.looks == 2 && self.entry.is_none()
+    }
+
     /// Whether it waits for the load.
     pub(crate) const fn is_loading(&self) -> bool {
         self.is_loading
@@ -111,8 +116,9 @@ impl Cluster {
         match self.rules.verification[verification.looks] {
             Look::AtDeadline => verification.deadline = Some(here.deadline),
             Look::AtMemory => verification.entry = here.entry,
-            // It would have ended if it were not ahead.
-            Look::AtClock => verification.deadline = None,
+            // It would have ended if it were not ahead. Whoever loads the key looks again when it is there.
+            Look::AtClock if !verification.has_missed() => verification.deadline = None,
+            Look::AtClock => {}
         }
         verification.looks += 1;
         here.verifications[slot] = if verification.asks_the_primary() {
@@ -129,8 +135,9 @@ impl Cluster {
             verification.is_loading = true;
             Some(verification)
         } else {
-            if state.database.is_up() {
-                here.entry = Some(state.database.newest());
+            let newest = state.database.newest();
+            if state.database.is_up() && newest.seq >= here.gate {
+                here.entry = Some(newest);
             }
             None
         };

@@ -12,7 +12,7 @@ use crate::verifying::Verification;
 type IsThere = fn(&Cluster, &State) -> bool;
 
 /// What can happen, in words, and how to tell.
-pub const WITNESSES: [(&str, IsThere); 13] = [
+pub const WITNESSES: [(&str, IsThere); 14] = [
     (
         "a change is answered since every node knows",
         is_answered_by_all,
@@ -30,7 +30,8 @@ pub const WITNESSES: [(&str, IsThere); 13] = [
         is_decided_from_memory,
     ),
     ("a node that has gone is deleted", is_deleted),
-    ("a node that was deleted joins again", is_rejoining),
+    ("a node whose lease ran out begins anew", is_beginning_anew),
+    ("a node joins again with what it remembers", is_rejoining),
     ("a node takes its leave", is_leaving),
     ("a node is started again as another", is_started_again),
     (
@@ -52,7 +53,7 @@ fn any(state: &State, is_so: impl Fn(usize, &Process) -> bool) -> bool {
 }
 
 fn any_waits(cluster: &Cluster, state: &State, is_outwaited: bool, is_known: bool) -> bool {
-    let terms = cluster.rules.terms();
+    let terms = cluster.terms();
     any(state, |process, here| {
         here.waiter
             .as_ref()
@@ -98,10 +99,17 @@ fn is_deleted(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
+/// It has memory that it has to forget.
+fn is_beginning_anew(_: &Cluster, state: &State) -> bool {
+    any(state, |_, here| {
+        matches!(here.following, Following::Busy(_)) && here.place.is_none() && here.entry.is_some()
+    })
+}
+
 fn is_rejoining(_: &Cluster, state: &State) -> bool {
     any(state, |_, here| {
-        let is_missing = matches!(here.following, Following::Busy(round) if round.is_missing());
-        is_missing && state.database.rows()[here.id].is_none()
+        let is_busy = matches!(here.following, Following::Busy(_));
+        is_busy && here.written.is_none() && here.place.is_some() && here.deadline.is_ahead()
     })
 }
 
@@ -137,7 +145,7 @@ fn is_shared(_: &Cluster, state: &State) -> bool {
 fn is_outdated(_: &Cluster, state: &State) -> bool {
     any(
         state,
-        |_, here| matches!(here.load, Load::Read(read) if read.seq < here.gate.seq),
+        |_, here| matches!(here.load, Load::Read(read) if read.seq < here.gate),
     )
 }
 

@@ -37,7 +37,21 @@ fn while_leases_are_renewed_and_run_out() {
             "a change is answered since every node knows",
             "a change is answered since the leases of nodes that do not know ran out",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
+            "a verification is decided from memory after a change",
+        ],
+    );
+}
+
+#[test]
+fn while_leases_are_long() {
+    is_kept(
+        Bounds::long_leases(),
+        &[
+            "a change is answered since every node knows",
+            "a change is answered since the leases of nodes that do not know ran out",
+            "a node that has gone is deleted",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
         ],
     );
@@ -64,7 +78,7 @@ fn while_three_processes_each_go_by_their_own_clock() {
             "a change is answered since every node knows",
             "a change is answered since the leases of nodes that do not know ran out",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
             "somebody who asks for a change that holds waits",
         ],
@@ -79,8 +93,9 @@ fn while_statements_are_done_after_nobody_waits_for_them() {
             "a change is answered since every node knows",
             "a change is answered since the leases of nodes that do not know ran out",
             "a node has a lease and a statement of it is still on its way",
+            "a node joins again with what it remembers",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
         ],
     );
@@ -96,7 +111,7 @@ fn while_nodes_leave_and_crash_and_start_again() {
             "a node is started again as another",
             "a node takes its leave",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
         ],
     );
@@ -111,7 +126,7 @@ fn while_the_database_crashes() {
             "a change is answered since the leases of nodes that do not know ran out",
             "a crash loses what a node told",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
         ],
     );
@@ -124,8 +139,24 @@ fn while_the_key_is_loaded_and_changes_elsewhere() {
         &[
             "a change is answered since every node knows",
             "a change is answered since the leases of nodes that do not know ran out",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
             "two verifications wait for one load",
+            "what was loaded is outdated",
+        ],
+    );
+}
+
+#[test]
+fn while_the_key_is_loaded_and_a_node_is_taken_for_gone() {
+    is_kept(
+        Bounds::loads_and_deletions(),
+        &[
+            "a change is answered since every node knows",
+            "a change is answered since the leases of nodes that do not know ran out",
+            "a node that has gone is deleted",
+            "a node whose lease ran out begins anew",
+            "a verification is decided from memory after a change",
             "what was loaded is outdated",
         ],
     );
@@ -137,6 +168,7 @@ fn while_the_key_is_loaded_and_changes_in_the_same_process() {
         Bounds::loads_and_own_changes(),
         &[
             "a change is answered since every node knows",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
             "two verifications wait for one load",
             "what was loaded is outdated",
@@ -152,6 +184,22 @@ fn while_the_database_is_set_back() {
             "a change is answered since every node knows",
             "a change is answered since the leases of nodes that do not know ran out",
             "a node finds that the database was set back",
+            "a node whose lease ran out begins anew",
+            "a verification is decided from memory after a change",
+            "what was loaded is outdated",
+        ],
+    );
+}
+
+#[test]
+fn while_the_database_is_set_back_and_leases_are_long() {
+    is_kept(
+        Bounds::restores_in_long_leases(),
+        &[
+            "a change is answered since every node knows",
+            "a change is answered since the leases of nodes that do not know ran out",
+            "a node finds that the database was set back",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
             "what was loaded is outdated",
         ],
@@ -165,8 +213,23 @@ fn while_the_database_is_set_back_that_the_same_process_changes() {
         &[
             "a change is answered since every node knows",
             "a node finds that the database was set back",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
             "what was loaded is outdated",
+        ],
+    );
+}
+
+#[test]
+fn while_the_database_is_set_back_that_a_node_and_others_change() {
+    is_kept(
+        Bounds::restores_and_all_changes(),
+        &[
+            "a change is answered since every node knows",
+            "a change is answered since the leases of nodes that do not know ran out",
+            "a node finds that the database was set back",
+            "a node whose lease ran out begins anew",
+            "a verification is decided from memory after a change",
         ],
     );
 }
@@ -180,7 +243,7 @@ fn while_the_database_is_set_back_in_which_a_node_is_taken_for_gone() {
             "a change is answered since the leases of nodes that do not know ran out",
             "a node finds that the database was set back",
             "a node that has gone is deleted",
-            "a node that was deleted joins again",
+            "a node whose lease ran out begins anew",
             "a verification is decided from memory after a change",
         ],
     );
@@ -195,33 +258,50 @@ fn within_wider_bounds() {
         renewals,
         ..bounds
     };
-    let mut loads_and_deletions = Bounds::restores_and_deletions();
-    loads_and_deletions.events.loads_take_time = true;
     let mut both_change = Bounds::two_nodes();
     for role in &mut both_change.processes {
         role.changes = true;
         role.repeats = true;
     }
+    let mut both_join = Bounds::two_nodes();
+    both_join.processes[1].has_joined = false;
+    let mut both_have_joined = Bounds::two_nodes();
+    both_have_joined.processes[0].has_joined = true;
     let mut deleted = Bounds::two_nodes();
     deleted.processes[1].deletes = true;
+    let mut loads_and_deletions = Bounds::restores_and_deletions();
+    loads_and_deletions.events.loads_take_time = true;
+    let drifting = Bounds {
+        clocks_are_right: false,
+        ..Bounds::database_crashes()
+    };
+    let mut states = 0;
     for bounds in [
-        wider(Bounds::renewals(), 3, 9),
+        wider(Bounds::renewals(), 3, 7),
+        wider(Bounds::long_leases(), 3, 8),
         both_change,
+        both_join,
+        wider(both_have_joined, 1, 2),
         deleted,
         wider(Bounds::three_clocks(), 2, 3),
         wider(Bounds::late_statements(), 2, 4),
         wider(Bounds::departures(), 2, 3),
-        wider(Bounds::database_crashes(), 3, 5),
-        wider(Bounds::loads(), 3, 5),
-        wider(Bounds::loads_and_own_changes(), 3, 4),
-        wider(Bounds::restores(), 3, 4),
-        wider(Bounds::restores_and_own_changes(), 3, 3),
-        wider(loads_and_deletions, 1, 4),
+        drifting,
+        wider(Bounds::loads(), 3, 4),
+        wider(Bounds::loads_and_own_changes(), 3, 3),
+        wider(Bounds::loads_and_deletions(), 2, 4),
+        wider(Bounds::restores(), 2, 3),
+        wider(Bounds::restores_in_long_leases(), 2, 4),
+        wider(Bounds::restores_and_own_changes(), 2, 3),
+        wider(Bounds::restores_and_all_changes(), 1, 3),
+        loads_and_deletions,
     ] {
         println!("{bounds:?}");
         let exploration = Cluster::by_all_rules(bounds)
             .explore()
             .expect("the promise is kept");
         println!("{} states", exploration.states);
+        states += exploration.states;
     }
+    println!("{states} states in all");
 }
