@@ -3,6 +3,7 @@
 mod cluster;
 mod configuration;
 mod doctor;
+mod examples;
 mod first_service_key;
 mod open_files;
 mod refusals;
