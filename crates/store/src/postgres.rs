@@ -29,7 +29,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgRow as Row};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres as Db, Row as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::classification::{is_worth_another_try, meaning};
+use self::classification::{DIVISION_BY_ZERO, is_worth_another_try, meaning};
 use self::cluster::{primary_only, survey};
 use self::creating::Creations;
 use self::editing::{Edit, Edits};
@@ -108,7 +108,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";
 /// What a change may rest on that changed nothing itself.
 const STANDING: &str = concat!(
-    "SELECT last_seq, lease_ms, margin_ms, ",
+    "SELECT last_seq, lease_ms, margin_ms, protocol, ",
     in_recovery!(),
     " FROM cluster WHERE id = 1"
 );
@@ -469,6 +469,7 @@ impl<T> Carried<T> {
 async fn newest(connection: &mut Connection) -> Result<Option<Standing>, Failure> {
     let row = sqlx::query(STANDING).fetch_one(connection).await?;
     primary_only(&row)?;
+    cluster::own_protocol_only(&row)?;
     Ok(Some(Standing {
         seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
         is_own: false,
@@ -510,7 +511,7 @@ async fn record_after(
     // A group waits for a key's lock for a moment only, and for its turn in the log as long as anybody.
     let text = format!(
         "{updates}; SET LOCAL lock_timeout = '5s'; {told}; \
-         WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} WHERE id = 1 \
+         WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} / CAST(protocol = {PROTOCOL} AS INTEGER) WHERE id = 1 \
              RETURNING last_seq, lease_ms, margin_ms), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
              SELECT b.last_seq - {count} + 1 + r.place, r.nonce, r.kind, r.key_hash, r.user_id, r.keyspace, r.at, \
@@ -522,9 +523,16 @@ async fn record_after(
         rows.join(", "),
         cluster::CHANNEL,
     );
-    let mut rows = sqlx::raw_sql(AssertSqlSafe(text))
+    // By another protocol nothing may be committed: it divides by zero, which ends the transaction.
+    let told = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(connection)
-        .await?;
+        .await;
+    let mut rows = told.map_err(|error| match &error {
+        sqlx::Error::Database(refused) if refused.code().as_deref() == Some(DIVISION_BY_ZERO) => {
+            cluster::another_protocol()
+        }
+        _ => error.into(),
+    })?;
     let row = rows
         .pop()
         .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;

@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// A crate of the workspace and the crates of the workspace that it may use.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("keywright-core", &[]),
     ("keywright-api", &[]),
     ("keywright-store", &["keywright-core"]),

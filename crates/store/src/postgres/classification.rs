@@ -13,6 +13,7 @@ const DISK_FULL: &str = "53100";
 const IDLE_IN_TRANSACTION: &str = "25P03";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const NO_SUCH_DATABASE: &str = "3D000";
+pub(super) const DIVISION_BY_ZERO: &str = "22012";
 
 pub(super) fn meaning(failure: Failure) -> StoreError {
     failure.explain(refused)

@@ -34,9 +34,12 @@ macro_rules! node_columns {
     };
 }
 
+/// Durable, whatever the server's own setting is, and only while the cluster follows the protocol `$6`.
 pub(super) const RENEW: &str = concat!(
-    "WITH mine AS (UPDATE nodes SET renewal = renewal + 1, keys = $3, hits = $4, misses = $5 \
-         WHERE node_id = $1 AND renewal = $2 RETURNING node_id) \
+    "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)), \
+     mine AS (UPDATE nodes SET renewal = renewal + 1, keys = $3, hits = $4, misses = $5 FROM durable \
+         WHERE node_id = $1 AND renewal = $2 \
+         AND EXISTS (SELECT 1 FROM cluster WHERE id = 1 AND protocol = $6) RETURNING node_id) \
      SELECT ",
     node_columns!(),
     ", EXISTS (SELECT 1 FROM mine) AS renewed FROM nodes n"
@@ -143,12 +146,7 @@ impl ClusterSession for Session {
             let row = rows
                 .last()
                 .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
-            let protocol: i64 = row.try_get("protocol")?;
-            if protocol != PROTOCOL.cast_signed() {
-                return Err(Failure::Refused(StoreError::NotWritable(format!(
-                    "its nodes follow protocol {protocol}, and this version of keywright {PROTOCOL}: run one version"
-                ))));
-            }
+            own_protocol_only(row)?;
             Ok(Joined { terms: terms(row)? })
         })
     }
@@ -166,6 +164,7 @@ impl ClusterSession for Session {
                 .bind(figures.keys.cast_signed())
                 .bind(figures.hits.cast_signed())
                 .bind(figures.misses.cast_signed())
+                .bind(PROTOCOL.cast_signed())
                 .fetch_all(connection)
                 .await?;
             let mut renewed = false;
@@ -281,6 +280,21 @@ fn joining(
          WHERE nodes.renewal < EXCLUDED.renewal; \
          SELECT lease_ms, margin_ms, protocol FROM cluster WHERE id = 1; COMMIT"
     )
+}
+
+/// Refuses where a row of `cluster` says that its nodes wait for each other by other rules than this program's.
+pub(super) fn own_protocol_only(row: &Row) -> Result<(), Failure> {
+    if row.try_get::<i64, _>("protocol")? == PROTOCOL.cast_signed() {
+        Ok(())
+    } else {
+        Err(another_protocol())
+    }
+}
+
+pub(super) fn another_protocol() -> Failure {
+    Failure::Refused(StoreError::NotWritable(format!(
+        "its nodes follow another protocol than this version of keywright, which follows {PROTOCOL}: run one version"
+    )))
 }
 
 /// The terms in a row of `cluster`.

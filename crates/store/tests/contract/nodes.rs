@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keywright_core::authority::{Caller, KeyEdit};
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
     Agreed, Cluster, ClusterSession, LeaseTerms, NodeCard, NodeFigures, NodeId, NodeRow, PROTOCOL,
     Survey,
 };
-use keywright_store::{Scope, StoreError};
+use keywright_store::{KeySelector, Scope, StoreError};
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
@@ -361,8 +362,38 @@ async fn a_node_of_another_protocol_does_not_join() {
     let Err(StoreError::NotWritable(why)) = refused else {
         panic!("{refused:?}")
     };
-    assert!(why.contains("protocol 3"), "{why}");
+    assert!(why.contains("another protocol"), "{why}");
     assert_eq!(nodes(&mut *session).await.len(), 0);
+}
+
+#[tokio::test]
+async fn under_another_protocol_a_node_renews_no_more_and_changes_nothing() {
+    let (world, cluster) = world().await;
+    let [key, suspended] = [world.key("ada").await, world.key("ada").await];
+    world.transition(&suspended, Transition::Suspend).await;
+    let mut session = cluster.session();
+    session.join(&card(1), 1, None, None).await.unwrap();
+    outside(&world, "UPDATE cluster SET protocol = 3".to_owned()).await;
+    let renewed = session.renew(card(1).id, 1, FIGURES).await.unwrap();
+    assert_eq!(renewed, None);
+    // A change, and one that holds already: its answer would be as good as a change's.
+    for record in [&key, &suspended] {
+        let refused = world
+            .store
+            .edit_key(
+                KeySelector::Id(record.key.id),
+                Caller::Operator,
+                KeyEdit::Transition(Transition::Suspend),
+                world.by(),
+            )
+            .await;
+        assert!(
+            matches!(&refused, Err(StoreError::NotWritable(why)) if why.contains("another protocol")),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(world.look_up(&key).await, key);
+    assert_eq!(world.logged().await.len(), 1);
 }
 
 #[tokio::test]
