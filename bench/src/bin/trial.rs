@@ -119,7 +119,7 @@ fn main() -> Outcome {
         .note(format!(
             "Release build, a lease of {} ms{}. Two faults at a time; what each is says \
              [faults.rs](../crates/trial/src/faults.rs). No change took longer than a lease, its margin and the faults \
-             that lasted meanwhile (and 3 s for the machine).",
+             that lasted meanwhile (and 5 s: the database takes 3 to end the transaction of a process that is stopped, and the machine is busy).",
             lease.as_millis(),
             options
                 .cache_keys

@@ -533,16 +533,20 @@ async fn record_after(
         }
         _ => error.into(),
     })?;
-    let row = rows
-        .pop()
-        .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
-    if rows.len() != count_updated {
-        return Err(statements::edit_key::locked_row_went());
-    }
-    Ok(Recorded {
-        last_seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
-        terms: Some(cluster::terms(&row)?),
-    })
+    let mut recorded = || {
+        let row = rows
+            .pop()
+            .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
+        if rows.len() != count_updated {
+            return Err(statements::edit_key::locked_row_went());
+        }
+        Ok(Recorded {
+            last_seq: row.try_get::<i64, _>("last_seq")?.cast_unsigned(),
+            terms: Some(cluster::terms(&row)?),
+        })
+    };
+    // It is committed, so nobody may take it for refused and make it again.
+    recorded().map_err(|damage: Failure| Failure::Refused(meaning(damage)))
 }
 
 /// What nodes tell each other through this database.

@@ -72,7 +72,8 @@ pub(crate) async fn disturb(world: Arc<World>, mut random: fastrand::Rng) {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
-        let began = world.fault_begins();
+        let at = (!kind.is_of_the_database()).then_some(node.number);
+        let began = world.fault_begins(at);
         inflict(&world, kind, &node, lease, &mut random).await;
         world.fault_ends(began, kind);
         if !kind.is_of_the_database() {

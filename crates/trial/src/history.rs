@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// What can replace a state: only one that is as final, or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Finality {
+    /// Anything.
+    None,
+    /// Nothing but the end of all.
+    Final,
+    /// Nothing.
+    End,
+}
+
 /// A state that something was brought into, or may have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Write {
@@ -11,8 +22,7 @@ struct Write {
     called: Duration,
     /// When somebody was told that it holds; `None` while it is unknown whether it does.
     answered: Option<Duration>,
-    /// Whether only another such can replace it.
-    is_final: bool,
+    finality: Finality,
 }
 
 /// One thing that has one state at a time, changed by several nodes: a regular register (Lamport, "On interprocess
@@ -29,7 +39,7 @@ pub(crate) struct Begun(u64);
 
 impl History {
     /// Somebody asks for this state.
-    pub(crate) fn begin(&mut self, state: &str, is_final: bool, called: Duration) -> Begun {
+    pub(crate) fn begin(&mut self, state: &str, finality: Finality, called: Duration) -> Begun {
         let number = self.next;
         self.next += 1;
         self.writes.push(Write {
@@ -37,7 +47,7 @@ impl History {
             state: state.to_owned(),
             called,
             answered: None,
-            is_final,
+            finality,
         });
         Begun(number)
     }
@@ -64,7 +74,7 @@ impl History {
                 .iter()
                 .filter(|write| write.answered.is_some_and(|answered| answered < began))
         };
-        let has_ended = before().any(|write| write.is_final);
+        let reached = before().map(|write| write.finality).max();
         let replaced_until = before().map(|write| write.called).max();
         self.writes.iter().any(|write| {
             let is_replaced = write
@@ -74,7 +84,7 @@ impl History {
             write.state == state
                 && write.called <= ended
                 && !is_replaced
-                && (write.is_final || !has_ended)
+                && Some(write.finality) >= reached
         })
     }
 
@@ -105,12 +115,16 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Each write is its state, when it was asked for and answered; a state in capitals is final.
+    /// Each write is its state, when it was asked for and answered; a state in capitals is final, and GONE is the end.
     fn history(writes: &[(&str, u64, Option<u64>)]) -> History {
         let mut history = History::default();
         for (state, called, answered) in writes {
-            let is_final = state.chars().all(char::is_uppercase);
-            let begun = history.begin(state, is_final, at(*called));
+            let finality = match *state {
+                "GONE" => Finality::End,
+                state if state.chars().all(char::is_uppercase) => Finality::Final,
+                _ => Finality::None,
+            };
+            let begun = history.begin(state, finality, at(*called));
             if let Some(answered) = answered {
                 history.held(begun, at(*answered));
             }
@@ -185,9 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn after_the_end_no_final_state_comes_even_one_that_was_never_answered() {
+        let history = history(&[("END", 1, None), ("END", 2, Some(3)), ("GONE", 4, Some(5))]);
+        assert!(history.allows("END", at(5), at(6)));
+        assert!(!history.allows("END", at(6), at(6)));
+        assert!(history.allows("GONE", at(6), at(6)));
+    }
+
+    #[test]
     fn what_was_refused_never_was() {
         let mut history = history(&[("a", 1, Some(2))]);
-        let begun = history.begin("b", false, at(3));
+        let begun = history.begin("b", Finality::None, at(3));
         history.refused(begun);
         assert!(!history.allows("b", at(4), at(4)));
         assert!(history.allows("a", at(4), at(4)));

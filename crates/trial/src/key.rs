@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clock::now;
-use crate::history::{Begun, History};
+use crate::history::{Begun, Finality, History};
 use crate::node::lock;
 
 /// What a change changes.
@@ -85,8 +85,12 @@ impl Key {
 
     /// A change is asked for now, or was at `called`.
     pub(crate) fn begin(&self, part: Part, state: &str, called: Duration) -> Begun {
-        let is_final = part == Part::Status && matches!(state, REVOKED | GONE);
-        lock(&self.histories)[part as usize].begin(state, is_final, called)
+        let finality = match (part, state) {
+            (Part::Status, GONE) => Finality::End,
+            (Part::Status, REVOKED) => Finality::Final,
+            _ => Finality::None,
+        };
+        lock(&self.histories)[part as usize].begin(state, finality, called)
     }
 
     /// It holds, as was just answered.

@@ -31,16 +31,30 @@ pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
     )
 }
 
-/// Whether the database says that it refused something in the transaction, so that nothing of it is written. One that
-/// ends the session may have committed before.
+/// Whether the database says that it refused something in the transaction, so that nothing of it is written, and would
+/// perhaps take the rest. One that ends the session may have committed before; and one that takes no changes, is short of
+/// something or out of time takes none of them.
 pub(super) fn is_refused(failure: &Failure) -> bool {
     match failure {
-        Failure::Database(sqlx::Error::Database(answer)) => answer
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_some_and(|answer| answer.severity() == PgSeverity::Error),
+        Failure::Database(sqlx::Error::Database(answer)) => {
+            let code = answer.code().unwrap_or_default();
+            let severity = answer
+                .try_downcast_ref::<PgDatabaseError>()
+                .map(PgDatabaseError::severity);
+            severity == Some(PgSeverity::Error)
+                && code != READ_ONLY_TRANSACTION
+                && !code.starts_with("53")
+                && !code.starts_with("57")
+        }
         Failure::Damaged(_) => true,
         _ => false,
     }
+}
+
+/// Whether a lock was waited for in vain.
+pub(super) fn is_locked(failure: &Failure) -> bool {
+    matches!(failure, Failure::Database(sqlx::Error::Database(answer))
+        if answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
 /// Says only what cannot hold a value from a row: never the DETAIL, which quotes them.

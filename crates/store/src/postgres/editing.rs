@@ -6,11 +6,13 @@
 //! together, nothing is written, and each is made by itself, statement by statement, as any other change. So are edits of
 //! service keys, for which more must be locked and asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keywright_core::authority::{Caller, Refusal};
 use keywright_core::key::KeyRecord;
 use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
 
 use super::group::{NotMade, Queue, Waiting, answer_all, answer_of};
 use super::statements::change::{numbered, records};
@@ -26,9 +28,11 @@ use crate::{KeyEdited, KeySelector, StoreError};
 /// How many edits are one transaction at most: the locks of all their keys are held until its end.
 const GROUP: usize = 32;
 
-/// As for any other change, but a lock that somebody else holds keeps the whole group waiting for a moment only.
+/// As for any other change, but a lock that somebody else holds keeps the whole group waiting for a moment only. What is
+/// read comes as text, in which the driver knows bytes by this form only.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
-     SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '100ms'";
+     SET LOCAL idle_in_transaction_session_timeout = '3s'; SET LOCAL lock_timeout = '100ms'; \
+     SET LOCAL bytea_output = 'hex'";
 
 /// An edit, and what is to tell its row in the log from another of its number.
 pub(super) struct Edit {
@@ -144,7 +148,8 @@ async fn transaction(
             return Err(NotMade::Together);
         }
         let made = decide(edits, found);
-        write(connection, edits, made).await.map_err(NotMade::of)
+        let written = write(connection, edits, made).await;
+        written.map_err(NotMade::of_the_log)
     };
     let made = made.await;
     if made.is_err() {
@@ -186,18 +191,32 @@ async fn lock_and_read(
     let rows = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(connection)
         .await?;
-    rows.iter()
-        // Those that lock tell less, and one that found nothing tells that.
-        .filter(|row| matches!(row.try_get::<Option<Vec<u8>>, _>("hash"), Ok(Some(_))))
-        .map(|row| rows::key(row, Arc::new(rows::keyspace(row)?)))
-        .collect()
+    let mut locked = BTreeSet::new();
+    let mut found = Vec::with_capacity(edits.len());
+    for row in &rows {
+        match row.try_get::<Option<Vec<u8>>, _>("hash") {
+            Ok(Some(_)) => found.push(rows::key(row, Arc::new(rows::keyspace(row)?))?),
+            // It found nothing, and tells that.
+            Ok(None) => {}
+            Err(sqlx::Error::ColumnNotFound(_)) => {
+                if let Ok(id) = row.try_get::<Uuid, _>("id") {
+                    locked.insert(id);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // One that came between is changed by nobody who has not locked it.
+    found.retain(|record| locked.contains(&record.key.id.0));
+    Ok(found)
 }
 
 /// What comes of each, one after the other: of two edits of one key, the second finds what the first made of it.
 fn decide(edits: &[(&EditKey, &[u8; 16])], mut found: Vec<KeyRecord>) -> Vec<Made<KeyEdited>> {
     let mut made = Vec::with_capacity(edits.len());
     for (edit, _) in edits {
-        let known = found.iter_mut().find(|record| match &edit.which {
+        // The last that was read of it, under all locks that edits of this group take.
+        let known = found.iter_mut().rfind(|record| match &edit.which {
             KeySelector::Id(id) => record.key.id == *id,
             KeySelector::Digest(digest) => record.digest == *digest,
         });

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use super::classification::{is_refused, meaning};
+use super::classification::{is_locked, is_refused, meaning};
 use super::{Primary, share_of};
 use crate::StoreError;
 use crate::failure::Failure;
@@ -126,6 +126,15 @@ impl NotMade {
             Self::Together
         } else {
             Self::Any(meaning(failure))
+        }
+    }
+
+    /// For what went wrong with the log, whose lock is the same for each of them.
+    pub(super) fn of_the_log(failure: Failure) -> Self {
+        if is_locked(&failure) {
+            Self::Any(meaning(failure))
+        } else {
+            Self::of(failure)
         }
     }
 }
