@@ -1,5 +1,6 @@
 //! One node that is held still: the first change waits for its lease, the next ones do not.
 
+use std::fs;
 use std::time::Duration;
 
 use keywright_bench::Outcome;
@@ -39,6 +40,10 @@ pub(crate) async fn measure(cluster: &Cluster, keys: &Keys) -> Outcome<Stopped> 
     let mut changer = Changer::on(cluster, 0, keys, 0, 1);
     changer.change().await?;
     kill_process(process, Signal::STOP)?;
+    // A signal is on its way for a moment.
+    while !is_stopped(last.id())? {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let measured = async {
         let first = changer.change().await?;
         let mut next = Vec::new();
@@ -50,4 +55,16 @@ pub(crate) async fn measure(cluster: &Cluster, keys: &Keys) -> Outcome<Stopped> 
     let stopped = measured.await;
     kill_process(process, Signal::CONT)?;
     stopped
+}
+
+/// Whether all threads of the process stand still.
+fn is_stopped(process: u32) -> Outcome<bool> {
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+        if !state.is_some_and(|state| state.trim_start().starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
