@@ -104,17 +104,20 @@ impl Changer {
         self.next += self.stride;
     }
 
-    /// Suspends a key, or reactivates it if all have been suspended; gives how long that took.
+    /// Gives a key a name that it never had; tells how long that took.
     pub(crate) async fn change(&mut self) -> Outcome<Duration> {
+        static NAMES: AtomicUsize = AtomicUsize::new(0);
         let id = &self.ids[self.next % self.ids.len()];
-        let is_active = (self.next / self.ids.len()).is_multiple_of(2);
         self.next += self.stride;
-        let action = if is_active { "suspend" } else { "reactivate" };
+        // As long as the names that keys are made with.
+        let name = format!("new {:08}", NAMES.fetch_add(1, Ordering::Relaxed));
         let watch = Stopwatch::start();
         let answer = self
             .client
-            .post(format!("{}/{id}/{action}", self.url))
+            .patch(format!("{}/{id}", self.url))
             .bearer_auth(&self.service_key)
+            .header("Content-Type", "application/json")
+            .body(json!({ "name": name }).to_string())
             .send()
             .await?;
         answer.error_for_status()?.bytes().await?;

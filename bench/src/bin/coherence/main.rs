@@ -104,7 +104,7 @@ fn main() -> Outcome {
         .note(format!(
             "One machine runs all of it: {nodes} nodes with one worker each, PostgreSQL that commits to the disk, clients. \
              Each node answers {verifications} verifications per second meanwhile, but where said otherwise. A change \
-             is a suspension or a reactivation over HTTP. The null program is as little as a cluster can do, on the same \
+             gives a key another name, over HTTP. The null program is as little as a cluster can do, on the same \
              database, in turn with the changes: one connection counts a row up, commits and notifies in one message; \
              {nodes} processes hear it, each reads that row and writes one of its own; then the first, who asks again \
              and again without a pause, finds that all have. It is no server: nobody speaks HTTP to it, nothing \
