@@ -173,6 +173,16 @@ impl Database {
         }
     }
 
+    /// The change after `place`, of which there is word: `None` where that goes on from another.
+    pub fn next_after(&self, place: Change, rules: &Rules) -> Option<Change> {
+        let goes_on = !rules.nonces_are_compared || self.has(place);
+        let seq = place.seq + 1;
+        (goes_on && seq <= self.log.last_seq).then(|| Change {
+            history: self.log.history_of(seq),
+            seq,
+        })
+    }
+
     /// Does what a node asks for; whether there was something to be done.
     pub fn execute(&mut self, statement: Statement, rules: &Rules) -> bool {
         match statement {

@@ -2,7 +2,7 @@
 
 use crate::clock::{Left, Since, Terms};
 use crate::cluster::{Cluster, State};
-use crate::database::{FIRST_RENEWAL, Part, Statement};
+use crate::database::{Change, FIRST_RENEWAL, Part, Statement};
 use crate::process::Process;
 use crate::rules::{Duty, LeaseLooks, Moment};
 
@@ -69,8 +69,10 @@ impl Following {
 pub enum Step {
     /// Takes t0, to renew its lease.
     TakeT0,
-    /// Hears of changes: at once, late, or never. All that it is told is that there are some.
+    /// Hears that there are changes: at once, late, or never.
     Hear,
+    /// Hears of the change after the last that it applied, at once, late, or never; it need not be the newest.
+    HearOf,
     /// Looks whether its lease goes on.
     LookAtLease,
     /// Counts its renewals up in the database.
@@ -106,6 +108,21 @@ impl Cluster {
             .copied()
     }
 
+    /// The change that a node can be told of and goes on with.
+    fn word(&self, state: &State, process: usize) -> Option<Change> {
+        let place = state.processes[process].place?;
+        state.database.next_after(place, &self.rules)
+    }
+
+    /// Which duties are done, where a change was heard of, when it is known what to apply.
+    fn duties_before_applying(&self) -> usize {
+        let mut round = Round::begun(None);
+        while self.duty(&round).is_some_and(|duty| duty != Duty::ReadLog) {
+            round.done += 1;
+        }
+        round.done + 1
+    }
+
     pub(crate) fn following_steps(
         &self,
         state: &State,
@@ -123,6 +140,9 @@ impl Cluster {
                 }
                 if here.written.is_some() && !here.has_told_all(state) {
                     offer(Step::Hear);
+                }
+                if here.written.is_some() && self.word(state, process).is_some() {
+                    offer(Step::HearOf);
                 }
                 if self.bounds.events.nodes_leave {
                     offer(Step::EndLease);
@@ -156,10 +176,16 @@ impl Cluster {
     }
 
     pub(crate) fn follow(&self, state: &mut State, process: usize, step: Step) {
+        let word = self.word(state, process);
         let here = &mut state.processes[process];
         let next = match (step, here.following) {
             (Step::TakeT0, _) => Following::Busy(Round::begun(Some(Since::NOW))),
             (Step::Hear, _) => Following::Busy(Round::begun(None)),
+            (Step::HearOf, _) => Following::Busy(Round {
+                done: self.duties_before_applying(),
+                part: word.map(Part::UpTo),
+                ..Round::begun(None)
+            }),
             (Step::EndLease, _) => {
                 here.deadline = Left::default();
                 Following::Leaving
@@ -269,7 +295,7 @@ impl Cluster {
                 here.deadline = round.t0?.left_of(self.terms().usable());
                 Some(done)
             }
-            Step::TakeT0 | Step::Hear | Step::EndLease | Step::Leave => Some(round),
+            Step::TakeT0 | Step::Hear | Step::HearOf | Step::EndLease | Step::Leave => Some(round),
         }
     }
 

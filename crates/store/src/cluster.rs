@@ -119,6 +119,14 @@ pub struct LogMark {
     pub nonce: [u8; 16],
 }
 
+impl LogMark {
+    /// Before the first change of all.
+    pub const BEGINNING: Self = Self {
+        seq: 0,
+        nonce: [0; 16],
+    };
+}
+
 /// A row of the change log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRow {
@@ -162,18 +170,26 @@ pub trait Cluster: Send + Sync + 'static {
     /// A connection of its own, made when it is first needed and made again after it broke.
     fn session(&self) -> Box<dyn ClusterSession>;
 
-    /// Waits, on a connection of its own, until some change was committed, by whomever.
-    fn notices(&self) -> Box<dyn Notices>;
+    /// The same, on a connection that also brings [`Word`] of changes.
+    fn listening_session(&self) -> Box<dyn ClusterSession>;
 }
 
-/// Word of changes.
-#[async_trait]
-pub trait Notices: Send {
-    /// Waits for the next. Some may be lost, above all while this is not awaited.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the connection broke. The next call makes another.
-    async fn next(&mut self) -> Result<(), StoreError>;
+/// Word of changes that were committed, by whomever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// These, in the order of the log. What lies between them and what was read before may be missing.
+    Of(Vec<Told>),
+    /// There are some.
+    OfSome,
+}
+
+/// A change that was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The [nonce](LogMark::nonce) of the change before it in the log, so that it can be seen whether it goes on from there.
+    pub after: [u8; 16],
+    /// Its row.
+    pub row: LogRow,
 }
 
 /// What one task of a process asks of the database of a cluster. Every answer is the primary's.
@@ -220,4 +236,11 @@ pub trait ClusterSession: Send {
 
     /// Removes this process's own node.
     async fn leave(&mut self, id: NodeId) -> Result<(), StoreError>;
+
+    /// Waits for word of changes: none comes where the session does not listen, nor before it was asked something else,
+    /// which makes its connection. Some may be lost. Not to wait any longer loses nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the connection broke.
+    async fn word(&mut self) -> Result<Word, StoreError>;
 }

@@ -18,7 +18,9 @@ mod insertion;
 mod literal;
 #[cfg(test)]
 mod planner;
+mod prepared;
 mod uses;
+mod word;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,7 +31,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgRow as Row};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection as Connection, Postgres as Db, Row as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::classification::{DIVISION_BY_ZERO, is_worth_another_try, meaning};
+use self::classification::{DIVISION_BY_ZERO, is_unprepared, is_worth_another_try, meaning};
 use self::cluster::{primary_only, survey};
 use self::creating::Creations;
 use self::editing::{Edit, Edits};
@@ -39,7 +41,7 @@ use self::statements::{
     AUDIT_LOG, Built, Carried, Change, CreateKey, EditKey, Record, Recorded, carry_out,
 };
 use self::uses::{add_counts, gone_keys, write_last_uses};
-use crate::cluster::{Cluster, PROTOCOL, Settling, Standing};
+use crate::cluster::{Cluster, Settling, Standing};
 use crate::failure::{Failure, timed_out};
 use crate::line::Line;
 use crate::{
@@ -210,6 +212,8 @@ impl PostgresStore {
         let address = connecting::address(url)?;
         let mut connection = connecting::connect(&address, options.patience).await?;
         statements::prepare_database(&mut connection).await?;
+        let prepared = prepared::prepare_all(&mut connection).await;
+        prepared.map_err(|failure| OpenError::Store(meaning(failure)))?;
         let built = Built::new(clock.now(), &*entropy)?;
         transaction(&mut connection, BEGIN, &[(&built, &[0; 16])])
             .await
@@ -388,6 +392,12 @@ impl Primary {
                 // infallible: one was asked for
                 Ok(Ok(made)) => return Ok(made.into_iter().next().expect("one outcome")),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
+                Ok(Err(failure)) if tries < TRIES && is_unprepared(&failure) => {
+                    prepared::prepare_all(&mut connection)
+                        .await
+                        .map_err(meaning)?;
+                    tries += 1;
+                }
                 // It is rolled back, and the connection as good as before: a change that is refused costs no new one.
                 Ok(Err(failure)) => {
                     if let Failure::Standby = failure {
@@ -490,40 +500,28 @@ async fn record_after(
     updates: &[String],
     records: &[Record<'_>],
 ) -> Result<Recorded, Failure> {
-    let told = insertion::with_values(&AUDIT_LOG, records.iter().map(|record| record.entry));
-    let count = records.len();
-    let rows: Vec<_> = records
-        .iter()
-        .enumerate()
-        .map(|(place, record)| {
-            let (kind, key_hash, user_id, keyspace) = statements::columns(record.scope);
-            format!(
-                "({place}, {}, '{kind}', CAST({} AS BYTEA), CAST({} AS TEXT), CAST({} AS TEXT), {})",
-                literal::bytes(record.nonce),
-                literal::optional(key_hash, literal::bytes),
-                literal::optional(user_id, literal::text),
-                literal::optional(keyspace, literal::text),
-                record.entry.by.at.as_micros(),
-            )
-        })
-        .collect();
-    let (count_updated, updates) = (updates.len(), updates.join("; "));
+    let (count_updated, count) = (updates.len(), records.len());
+    let mut statements = updates.to_vec();
     // A group waits for a key's lock for a moment only, and for its turn in the log as long as anybody.
-    let text = format!(
-        "{updates}; SET LOCAL lock_timeout = '5s'; {told}; \
-         WITH bumped AS (UPDATE cluster SET last_seq = last_seq + {count} / CAST(protocol = {PROTOCOL} AS INTEGER) WHERE id = 1 \
-             RETURNING last_seq, lease_ms, margin_ms), \
-         appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
-             SELECT b.last_seq - {count} + 1 + r.place, r.nonce, r.kind, r.key_hash, r.user_id, r.keyspace, r.at, \
-                 {PROTOCOL} \
-             FROM bumped b, (VALUES {}) AS r (place, nonce, kind, key_hash, user_id, keyspace, at)) \
-         SELECT last_seq, lease_ms, margin_ms, \
-             CAST(pg_notify('{}', CAST(last_seq AS TEXT)) AS TEXT) FROM bumped; \
-         COMMIT",
-        rows.join(", "),
-        cluster::CHANNEL,
-    );
-    // By another protocol nothing may be committed: it divides by zero, which ends the transaction.
+    statements.push("SET LOCAL lock_timeout = '5s'".to_owned());
+    let entries = records.iter().map(|record| record.entry);
+    statements
+        .extend(entries.map(|entry| prepared::RECORD.with(&insertion::row(&AUDIT_LOG, entry))));
+    statements.push(prepared::COUNT_UP.with(&[count.to_string()]));
+    for (place, record) in records.iter().enumerate() {
+        let (kind, key_hash, user_id, keyspace) = statements::columns(record.scope);
+        statements.push(prepared::APPEND.with(&[
+            (count - 1 - place).to_string(),
+            literal::bytes(record.nonce),
+            format!("'{kind}'"),
+            literal::optional(key_hash, literal::bytes),
+            literal::optional(user_id, literal::text),
+            literal::optional(keyspace, literal::text),
+            record.entry.by.at.as_micros().to_string(),
+        ]));
+    }
+    statements.push("COMMIT".to_owned());
+    let text = statements.join("; ");
     let told = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(connection)
         .await;
@@ -537,7 +535,7 @@ async fn record_after(
         let row = rows
             .pop()
             .ok_or_else(|| Failure::Damaged("cluster: there is no row".to_owned()))?;
-        if rows.len() != count_updated {
+        if rows.len() + 1 != count_updated + count {
             return Err(statements::edit_key::locked_row_went());
         }
         Ok(Recorded {

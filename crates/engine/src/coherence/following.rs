@@ -1,6 +1,6 @@
 //! The history of changes, followed without a gap.
 
-use keywright_store::cluster::{LOG_PART, LogMark, LogPart, LogRow};
+use keywright_store::cluster::{LOG_PART, LogMark, LogPart, LogRow, Told};
 
 /// What a part of the log adds to what is known.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,15 +38,9 @@ impl Break {
     }
 }
 
-/// Before the first change of all.
-const BEGINNING: LogMark = LogMark {
-    seq: 0,
-    nonce: [0; 16],
-};
-
 /// Where the newest change is.
 pub(super) fn newest(part: &LogPart) -> LogMark {
-    part.rows.last().map_or(BEGINNING, |row| row.mark)
+    part.rows.last().map_or(LogMark::BEGINNING, |row| row.mark)
 }
 
 /// What `part`, which was read from this mark on, adds to it.
@@ -80,6 +74,24 @@ pub(super) fn follow<'p>(from: &LogMark, part: &'p LogPart) -> Result<Step<'p>, 
     })
 }
 
+/// What those that were told of add to this mark; `None` where they do not go on from it, and the log must be read.
+pub(super) fn heed(from: &LogMark, told: Vec<Told>) -> Option<Vec<LogRow>> {
+    let mut place = *from;
+    let mut rows = Vec::with_capacity(told.len());
+    for Told { after, row } in told {
+        // What was read meanwhile is told of late.
+        if row.mark.seq <= from.seq {
+            continue;
+        }
+        if row.mark.seq != place.seq + 1 || after != place.nonce {
+            return None;
+        }
+        place = row.mark;
+        rows.push(row);
+    }
+    Some(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use keywright_core::digest::Digest;
@@ -107,6 +119,39 @@ mod tests {
         }
     }
 
+    fn told(seqs: impl IntoIterator<Item = u64>) -> Vec<Told> {
+        let after = |seq| if seq == 1 { [0; 16] } else { [1; 16] };
+        let rows = part(0, seqs).rows.into_iter();
+        rows.map(|row| Told {
+            after: after(row.mark.seq),
+            row,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn what_is_told_of_goes_on_from_the_mark() {
+        let rows = part(0, 4..=5).rows;
+        assert_eq!(heed(&mark(3, 1), told(4..=5)), Some(rows));
+        let first = part(0, [1]).rows;
+        assert_eq!(heed(&LogMark::BEGINNING, told([1])), Some(first));
+    }
+
+    #[test]
+    fn what_was_read_meanwhile_is_told_of_late() {
+        let rows = part(0, [5]).rows;
+        assert_eq!(heed(&mark(4, 1), told(3..=5)), Some(rows));
+        assert_eq!(heed(&mark(9, 1), told(3..=5)), Some(vec![]));
+    }
+
+    #[test]
+    fn what_does_not_go_on_from_the_mark_is_read_in_the_log() {
+        assert_eq!(heed(&mark(3, 1), told([5])), None, "one is missing");
+        assert_eq!(heed(&mark(3, 1), told([4, 6])), None, "a gap");
+        assert_eq!(heed(&mark(3, 2), told([4])), None, "another history");
+        assert_eq!(heed(&LogMark::BEGINNING, told([2])), None);
+    }
+
     #[test]
     fn what_comes_after_the_mark_is_new() {
         let part = part(5, 3..=5);
@@ -124,21 +169,24 @@ mod tests {
             (0, mark(3, 1), true)
         );
         let empty = part(0, []);
-        assert_eq!(follow(&BEGINNING, &empty).unwrap().mark, BEGINNING);
-        assert_eq!(newest(&empty), BEGINNING);
+        assert_eq!(
+            follow(&LogMark::BEGINNING, &empty).unwrap().mark,
+            LogMark::BEGINNING
+        );
+        assert_eq!(newest(&empty), LogMark::BEGINNING);
     }
 
     #[test]
     fn the_first_change_of_all_follows_the_beginning() {
         let part = part(2, 1..=2);
-        assert_eq!(follow(&BEGINNING, &part).unwrap().mark, mark(2, 1));
+        assert_eq!(follow(&LogMark::BEGINNING, &part).unwrap().mark, mark(2, 1));
     }
 
     #[test]
     fn a_long_log_is_followed_in_parts() {
         let all = 2 * LOG_PART as u64;
         let first = part(all, 1..=LOG_PART as u64);
-        let step = follow(&BEGINNING, &first).unwrap();
+        let step = follow(&LogMark::BEGINNING, &first).unwrap();
         assert!(!step.is_all);
         assert_eq!(step.mark.seq, LOG_PART as u64);
     }
@@ -164,6 +212,9 @@ mod tests {
             "an end too early"
         );
         assert_eq!(follow(&from, &part(6, [])), Err(Break::Missing));
-        assert_eq!(follow(&BEGINNING, &part(6, 5..=6)), Err(Break::Missing));
+        assert_eq!(
+            follow(&LogMark::BEGINNING, &part(6, 5..=6)),
+            Err(Break::Missing)
+        );
     }
 }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::ambient::Clock;
 use keywright_store::cluster::NodeId;
+use tokio::sync::watch;
 
 use self::fence::Fence;
 use self::sightings::Sightings;
@@ -31,6 +32,8 @@ struct Shared {
     id: NodeId,
     /// Every change up to this one, in the order of the log, is applied in this process.
     applied: AtomicU64,
+    /// What was told of that last.
+    told: watch::Sender<u64>,
     sightings: Mutex<Sightings>,
     fence: Mutex<Fence>,
 }
@@ -42,6 +45,7 @@ impl Shared {
             clock,
             id,
             applied: AtomicU64::new(0),
+            told: watch::Sender::new(0),
             sightings: Mutex::default(),
         }
     }

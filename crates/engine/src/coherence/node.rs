@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keywright_core::ambient::Clock;
-use keywright_store::cluster::{ClusterSession, LeaseTerms, LogMark, NodeCard, Notices, Standing};
+use keywright_store::cluster::{
+    ClusterSession, LeaseTerms, LogMark, LogRow, NodeCard, Standing, Word,
+};
 use keywright_store::{LoggedChange, Store, StoreError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::following::{self, Break};
@@ -95,7 +97,11 @@ impl Membership {
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let node = Node {
-            session: cluster.session(),
+            session: if options.notices {
+                cluster.listening_session()
+            } else {
+                cluster.session()
+            },
             verifier: verifier.clone(),
             shared: shared.clone(),
             wanted: options.wanted,
@@ -106,11 +112,7 @@ impl Membership {
             told: None,
             tell,
         };
-        let word = Arc::new(Notify::new());
-        if options.notices {
-            tasks.spawn(listen(cluster.notices(), word.clone()));
-        }
-        tasks.spawn(node.run(word, stopping));
+        tasks.spawn(node.run(stopping));
         let (watching, session) = (waiting.clone(), cluster.session());
         tasks.spawn(async move { watching.watch(session).await });
         Some(Self {
@@ -221,19 +223,6 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Passes on that there was a change, however many there were. It only makes it fast.
-async fn listen(mut notices: Box<dyn Notices>, word: Arc<Notify>) {
-    loop {
-        match notices.next().await {
-            Ok(()) => word.notify_one(),
-            Err(error) => {
-                tracing::debug!(%error, "no word of changes comes: they are asked for at every renewal");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
 struct Node {
     session: Box<dyn ClusterSession>,
     verifier: Verifier,
@@ -252,7 +241,7 @@ struct Node {
 }
 
 impl Node {
-    async fn run(mut self, word: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let mut next = Duration::ZERO;
         loop {
             let left = next.saturating_sub(self.shared.clock.uptime());
@@ -260,7 +249,7 @@ impl Node {
                 biased;
                 () = told(&mut stopping) => break,
                 () = tokio::time::sleep(left) => next = self.renew_in_time().await,
-                () = word.notified() => self.catch_up_in_time().await,
+                word = self.session.word() => self.heed_in_time(word).await,
             }
         }
         // In this order: nobody may take the node for gone while it decides.
@@ -376,20 +365,33 @@ impl Node {
         Ok(terms)
     }
 
-    /// There is word of a change.
-    async fn catch_up_in_time(&mut self) {
+    /// There is word of changes, which only makes it fast.
+    async fn heed_in_time(&mut self, word: Result<Word, StoreError>) {
         let Some(terms) = self.terms else {
             return;
         };
-        let caught_up = async {
-            self.catch_up().await?;
+        let heeded = async {
+            self.heed(word?).await?;
             self.tell_applied().await
         };
-        let outcome = tokio::time::timeout(terms.lease, caught_up).await;
+        let outcome = tokio::time::timeout(terms.lease, heeded).await;
         if let Err(failed) = outcome.unwrap_or(Err(Failed::TookTooLong)) {
             // The next renewal finds it too, and says so.
             tracing::debug!(cause = failed.text(), "changes could not be read");
         }
+    }
+
+    /// Applies what there is word of; reads the log where that does not go on from the mark.
+    async fn heed(&mut self, word: Word) -> Result<(), Failed> {
+        if let (Some(mark), Word::Of(told)) = (self.mark, word)
+            && let Some(rows) = following::heed(&mark, told)
+        {
+            return match rows.last() {
+                Some(row) => self.apply(&rows, row.mark).await,
+                None => Ok(()),
+            };
+        }
+        self.catch_up().await
     }
 
     /// Applies what the log has beyond the mark.
@@ -412,26 +414,30 @@ impl Node {
                 return Err(Failed::History(Break::Older));
             }
             let step = following::follow(&from, &part).map_err(Failed::History)?;
-            let changes: Vec<_> = step
-                .changes
-                .iter()
-                .map(|row| LoggedChange {
-                    seq: row.mark.seq,
-                    scope: row.scope.clone(),
-                })
-                .collect();
-            if !Rule::AppliedBeforeTold.is_kept() {
-                self.mark = Some(step.mark);
-                self.tell_applied().await?;
-            }
-            memory.follow(&changes);
-            from = step.mark;
-            let is_all = step.is_all;
-            self.applied(from);
-            if is_all {
+            self.apply(step.changes, step.mark).await?;
+            if step.is_all {
                 return Ok(());
             }
+            from = step.mark;
         }
+    }
+
+    /// Applies these rows of the log, which go on from the mark and up to this one.
+    async fn apply(&mut self, rows: &[LogRow], mark: LogMark) -> Result<(), Failed> {
+        if !Rule::AppliedBeforeTold.is_kept() {
+            self.mark = Some(mark);
+            self.tell_applied().await?;
+        }
+        let changes: Vec<_> = rows
+            .iter()
+            .map(|row| LoggedChange {
+                seq: row.mark.seq,
+                scope: row.scope.clone(),
+            })
+            .collect();
+        self.verifier.memory().follow(&changes);
+        self.applied(mark);
+        Ok(())
     }
 
     fn applied(&mut self, mark: LogMark) {
@@ -447,6 +453,7 @@ impl Node {
         {
             self.session.tell_applied(self.card.id, seq).await?;
             self.told = applied;
+            self.shared.told.send_replace(seq);
         }
         Ok(())
     }

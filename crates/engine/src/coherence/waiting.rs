@@ -131,21 +131,17 @@ impl Waiting {
     /// Reads the nodes as long as somebody waits for them. Never ends.
     pub(super) async fn watch(&self, mut session: Box<dyn ClusterSession>) {
         let mut asked = 0;
+        let mut told = self.shared.told.subscribe();
         loop {
-            let begun = {
-                let mut queue = self.queue();
-                queue.waiters.retain(|waiter| !waiter.answer.is_closed());
-                if queue.waiters.is_empty() {
-                    None
-                } else {
-                    Some(queue.next)
-                }
-            };
-            let Some(begun) = begun else {
+            let Some(first) = self.first_waited_for() else {
                 asked = 0;
                 self.wake.notified().await;
                 continue;
             };
+            // The other nodes hear of a change when this one does: to ask before it has told would be in vain.
+            let has_told = told.wait_for(|told| *told >= first);
+            let _ = tokio::time::timeout(PAUSES.0, has_told).await;
+            let begun = self.queue().next;
             match session.nodes().await {
                 Ok(nodes) => {
                     self.shared
@@ -174,6 +170,13 @@ impl Waiting {
                 () = self.wake.notified(), if waiting < CROWD => asked = 0,
             }
         }
+    }
+
+    /// The oldest change that somebody waits for.
+    fn first_waited_for(&self) -> Option<u64> {
+        let mut queue = self.queue();
+        queue.waiters.retain(|waiter| !waiter.answer.is_closed());
+        queue.waiters.iter().map(|waiter| waiter.standing.seq).min()
     }
 
     /// Answers those who waited before `begun` and whose change every one of these nodes knows.

@@ -15,7 +15,7 @@ use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
     Cluster, ClusterSession, Joined, LeaseTerms, LogPart, NodeCard, NodeFigures, NodeId, NodeRow,
-    Notices, Settling, Survey,
+    Settling, Survey, Word,
 };
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
@@ -223,8 +223,11 @@ impl Cluster for PausableCluster {
         })
     }
 
-    fn notices(&self) -> Box<dyn Notices> {
-        self.real.notices()
+    fn listening_session(&self) -> Box<dyn ClusterSession> {
+        Box::new(PausableSession {
+            real: self.real.listening_session(),
+            renewals: self.renewals.clone(),
+        })
     }
 }
 
@@ -273,6 +276,10 @@ impl ClusterSession for PausableSession {
 
     async fn leave(&mut self, id: NodeId) -> Result<(), StoreError> {
         self.real.leave(id).await
+    }
+
+    async fn word(&mut self) -> Result<Word, StoreError> {
+        self.real.word().await
     }
 }
 

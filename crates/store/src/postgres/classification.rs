@@ -12,6 +12,8 @@ const READ_ONLY_TRANSACTION: &str = "25006";
 const DISK_FULL: &str = "53100";
 const IDLE_IN_TRANSACTION: &str = "25P03";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+const NO_SUCH_STATEMENT: &str = "26000";
+const STATEMENT_EXISTS: &str = "42P05";
 const NO_SUCH_DATABASE: &str = "3D000";
 pub(super) const DIVISION_BY_ZERO: &str = "22012";
 
@@ -53,8 +55,21 @@ pub(super) fn is_refused(failure: &Failure) -> bool {
 
 /// Whether a lock was waited for in vain.
 pub(super) fn is_locked(failure: &Failure) -> bool {
+    has_code(failure, LOCK_NOT_AVAILABLE)
+}
+
+/// Whether the connection lacks a statement that is [prepared](super::prepared) on it.
+pub(super) fn is_unprepared(failure: &Failure) -> bool {
+    has_code(failure, NO_SUCH_STATEMENT)
+}
+
+pub(super) fn is_prepared_already(failure: &Failure) -> bool {
+    has_code(failure, STATEMENT_EXISTS)
+}
+
+fn has_code(failure: &Failure, code: &str) -> bool {
     matches!(failure, Failure::Database(sqlx::Error::Database(answer))
-        if answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
+        if answer.code().as_deref() == Some(code))
 }
 
 /// Says only what cannot hold a value from a row: never the DETAIL, which quotes them.

@@ -3,24 +3,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use keywright_core::digest::Digest;
 use keywright_core::identifier::KeyspaceName;
 use keywright_core::timestamp::Timestamp;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use sqlx::{Acquire as _, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::statements::{self, rows};
-use super::{Connection, PostgresStore, Row, connecting, literal, meaning};
+use super::{Connection, Options, PostgresStore, Row, connecting, literal, meaning, word};
 use crate::cluster::{
     Agreed, Cluster, ClusterSession, Joined, LOG_PART, LeaseTerms, LogMark, LogPart, LogRow,
-    NodeCard, NodeFigures, NodeId, NodeRow, Notices, PROTOCOL, Survey,
+    NodeCard, NodeFigures, NodeId, NodeRow, PROTOCOL, Survey, Word,
 };
 use crate::failure::{Failure, timed_out};
 use crate::{OpenError, Scope, StoreError};
-
-/// Where changes are told of.
-pub(super) const CHANNEL: &str = "keywright_changes";
 
 /// Held while a node joins, so that two first ones do not both set the terms: "kw" and "jo", as one number.
 const JOINING: i64 = 0x6b77_6a6f;
@@ -72,35 +70,77 @@ pub(super) fn primary_only(row: &Row) -> Result<(), Failure> {
     Ok(())
 }
 
-#[async_trait]
 impl Cluster for PostgresStore {
     fn session(&self) -> Box<dyn ClusterSession> {
-        // A node asks the same few things all the time: they are planned once.
-        let planned_once = [("plan_cache_mode", "force_generic_plan")];
-        Box::new(Session {
-            address: self.address.clone().options(planned_once),
-            connection: None,
-            patience: self.patience,
-        })
+        Box::new(self.session_that(false))
     }
 
-    fn notices(&self) -> Box<dyn Notices> {
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(self.patience)
-            .connect_lazy_with(self.address.clone());
-        Box::new(Listener {
-            pool,
-            listener: None,
-        })
+    fn listening_session(&self) -> Box<dyn ClusterSession> {
+        Box::new(self.session_that(true))
+    }
+}
+
+impl PostgresStore {
+    fn session_that(&self, listens: bool) -> Session {
+        // A node asks the same few things all the time: they are planned once.
+        let planned_once = [("plan_cache_mode", "force_generic_plan")];
+        Session {
+            address: self.address.clone().options(planned_once),
+            listens,
+            link: None,
+            patience: self.patience,
+        }
     }
 }
 
 /// One connection, and how to make it again.
 struct Session {
     address: PgConnectOptions,
-    connection: Option<Connection>,
+    listens: bool,
+    link: Option<Link>,
     patience: Duration,
+}
+
+enum Link {
+    Quiet(Connection),
+    /// What is told on it was committed in the database that is asked on it.
+    Listening(PgListener),
+}
+
+impl Link {
+    async fn made(
+        address: &PgConnectOptions,
+        listens: bool,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        if !listens {
+            let made = connecting::connect(address, patience).await;
+            return made.map(Self::Quiet).map_err(not_connected);
+        }
+        let only = Options {
+            max_connections: 1,
+            patience,
+            ..Options::default()
+        };
+        let pool = connecting::pool(address.clone(), &only);
+        let listening = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            // One that broke is made again where it is known that something may have been missed.
+            listener.eager_reconnect(false);
+            listener.listen(word::CHANNEL).await?;
+            Ok(Self::Listening(listener))
+        };
+        listening
+            .await
+            .map_err(|error: sqlx::Error| meaning(error.into()))
+    }
+
+    async fn connection(&mut self) -> Result<&mut Connection, sqlx::Error> {
+        match self {
+            Self::Quiet(connection) => Ok(connection),
+            Self::Listening(listener) => listener.acquire().await,
+        }
+    }
 }
 
 /// Asks one thing within the time that a statement may take. A connection on which something went wrong is not used
@@ -109,16 +149,17 @@ macro_rules! ask {
     ($session:ident, |$connection:ident| $work:expr) => {{
         let patience = $session.patience;
         let asked = async {
-            let mut held = match $session.connection.take() {
-                Some(held) => held,
-                None => connecting::connect(&$session.address, patience)
-                    .await
-                    .map_err(not_connected)?,
+            let mut link = match $session.link.take() {
+                Some(link) => link,
+                None => Link::made(&$session.address, $session.listens, patience).await?,
             };
-            let $connection = &mut held;
-            let answer: Result<_, Failure> = async { $work }.await;
+            let answer: Result<_, Failure> = async {
+                let $connection = link.connection().await?;
+                $work
+            }
+            .await;
             let answer = answer.map_err(meaning)?;
-            $session.connection = Some(held);
+            $session.link = Some(link);
             Ok(answer)
         };
         match tokio::time::timeout(patience, asked).await {
@@ -232,6 +273,35 @@ impl ClusterSession for Session {
             sqlx::query(LEAVE).bind(id.0).execute(connection).await?;
             Ok(())
         })
+    }
+
+    async fn word(&mut self) -> Result<Word, StoreError> {
+        let Some(Link::Listening(listener)) = &mut self.link else {
+            return std::future::pending().await;
+        };
+        let mut heard = listener.try_recv().await;
+        // Nothing is waited for from here on: what was heard is not lost.
+        let mut told = Vec::new();
+        while let Ok(Some(notification)) = &heard {
+            let Some(one) = word::told(notification.payload()) else {
+                return Ok(Word::OfSome);
+            };
+            told.push(one);
+            if told.len() == LOG_PART {
+                break;
+            }
+            match listener.try_recv().now_or_never() {
+                Some(next) => heard = next,
+                None => break,
+            }
+        }
+        if !told.is_empty() {
+            // A connection that broke meanwhile says so again.
+            return Ok(Word::Of(told));
+        }
+        self.link = None;
+        let broke = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        Err(meaning(heard.err().unwrap_or_else(broke).into()))
     }
 }
 
@@ -389,32 +459,4 @@ fn logged(row: &Row) -> Result<Option<LogRow>, Failure> {
         },
         scope: scope(row)?,
     }))
-}
-
-/// Listens where changes are told of.
-struct Listener {
-    pool: PgPool,
-    listener: Option<PgListener>,
-}
-
-#[async_trait]
-impl Notices for Listener {
-    async fn next(&mut self) -> Result<(), StoreError> {
-        let heard = async {
-            let Some(mut listener) = self.listener.take() else {
-                let mut listener = PgListener::connect_with(&self.pool).await?;
-                listener.listen(CHANNEL).await?;
-                self.listener = Some(listener);
-                // What was told before somebody listened.
-                return Ok(());
-            };
-            let word = listener.try_recv().await?;
-            self.listener = Some(listener);
-            word.map(|_| ())
-                .ok_or_else(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
-        };
-        heard
-            .await
-            .map_err(|error: sqlx::Error| meaning(error.into()))
-    }
 }

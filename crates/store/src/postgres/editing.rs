@@ -14,13 +14,12 @@ use keywright_core::key::KeyRecord;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
+use super::classification::is_unprepared;
 use super::group::{NotMade, Queue, Waiting, answer_all, answer_of};
 use super::statements::change::{numbered, records};
-use super::statements::edit_key::{LOCK_BY_HASH, LOCK_BY_ID, UPDATE, updated};
-use super::statements::keys::{FIND_BY_HASH, FIND_BY_ID};
-use super::statements::keyspaces::FIND_HELD;
+use super::statements::edit_key::updated;
 use super::statements::{Carried, EditKey, Made, rows};
-use super::{Connection, Primary, literal, meaning, record_after, standings};
+use super::{Connection, Primary, literal, meaning, prepared, record_after, standings};
 use crate::cluster::Standing;
 use crate::failure::{Failure, timed_out};
 use crate::{KeyEdited, KeySelector, StoreError};
@@ -141,9 +140,18 @@ async fn transaction(
     edits: &[(&EditKey, &[u8; 16])],
 ) -> Result<Vec<(Carried<KeyEdited>, Option<Standing>)>, NotMade> {
     let made = async {
-        let found = lock_and_read(connection, edits)
-            .await
-            .map_err(NotMade::of)?;
+        let mut found = lock_and_read(connection, edits).await;
+        if found.as_ref().is_err_and(is_unprepared) {
+            sqlx::raw_sql("ROLLBACK")
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| NotMade::of(error.into()))?;
+            prepared::prepare_all(connection)
+                .await
+                .map_err(NotMade::of)?;
+            found = lock_and_read(connection, edits).await;
+        }
+        let found = found.map_err(NotMade::of)?;
         if found.iter().any(|record| record.keyspace.is_service()) {
             return Err(NotMade::Together);
         }
@@ -167,26 +175,28 @@ async fn lock_and_read(
 ) -> Result<Vec<KeyRecord>, Failure> {
     let mut text = BEGIN.to_owned();
     for (edit, _) in edits {
-        let (lock, find, column, literal) = match &edit.which {
-            KeySelector::Id(id) => (LOCK_BY_ID, FIND_BY_ID, "id", format!("'{}'", id.0)),
+        let (lock, hold, read, literal) = match &edit.which {
+            KeySelector::Id(id) => (
+                &prepared::LOCK_BY_ID,
+                &prepared::HOLD_BY_ID,
+                &prepared::READ_BY_ID,
+                format!("'{}'", id.0),
+            ),
             KeySelector::Digest(digest) => (
-                LOCK_BY_HASH,
-                FIND_BY_HASH,
-                "hash",
+                &prepared::LOCK_BY_HASH,
+                &prepared::HOLD_BY_HASH,
+                &prepared::READ_BY_HASH,
                 literal::bytes(digest.as_bytes()),
             ),
         };
-        let filled = |statement| literal::filled(statement, std::slice::from_ref(&literal));
-        let (lock, find) = (filled(lock), filled(find));
-        text += "; ";
-        text += &lock;
-        if let Caller::User(_) = edit.caller {
-            let keyspace = format!("(SELECT keyspace FROM api_keys WHERE {column} = {literal})");
+        let hold = match edit.caller {
+            Caller::User(_) => Some(hold),
+            _ => None,
+        };
+        for statement in [Some(lock), hold, Some(read)].into_iter().flatten() {
             text += "; ";
-            text += &literal::filled(FIND_HELD, &[keyspace]);
+            text += &statement.with(std::slice::from_ref(&literal));
         }
-        text += "; ";
-        text += &find;
     }
     let rows = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(connection)
@@ -244,10 +254,7 @@ async fn write(
         .filter_map(|made| match made.outcome() {
             KeyEdited::Done(after) => {
                 let literals = updated(&after.key).map(|given| literal::given(&given));
-                Some(format!(
-                    "{} RETURNING id",
-                    literal::filled(UPDATE, &literals)
-                ))
+                Some(prepared::UPDATE.with(&literals))
             }
             _ => None,
         })

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
 use super::statements::{API_KEYS, AUDIT_LOG, OWNERS, Owner};
-use super::{Connection, Db, literal};
+use super::{Connection, Db, literal, prepared};
 use crate::failure::Failure;
 use crate::table::{Column, Table, Value};
 
@@ -22,9 +22,9 @@ static CREATE: LazyLock<String> = LazyLock::new(|| {
     format!("WITH counted AS ({counted}), made AS ({made}) {told}")
 });
 
-/// All statements of this file.
+/// All statements of this file, and those that are prepared.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    [CREATE.as_str()].into_iter()
+    [CREATE.as_str()].into_iter().chain(prepared::all())
 }
 
 /// Adds keys with their owners, who are in the order of ids as everybody locks them, and their audit entries.
@@ -42,21 +42,24 @@ pub(super) async fn insert_created(
     Ok(())
 }
 
-/// The statement that adds rows, with their values in its text.
-pub(super) fn with_values<'a, R>(table: &Table<R>, rows: impl Iterator<Item = &'a R>) -> String {
-    let row = |row: &R| {
-        let literal = |column: &Column<R>| match column.value {
-            Value::Uuid(of) => literal::optional(of(row), |uuid| format!("'{uuid}'::UUID")),
-            Value::Bytes(of) => literal::optional(of(row), literal::bytes),
-            Value::Text(of) => literal::optional(of(row), |text| literal::text(&text)),
-            Value::Integer(of) => literal::optional(of(row), |number| number.to_string()),
-        };
-        let literals: Vec<_> = table.columns.iter().map(literal).collect();
-        format!("({})", literals.join(", "))
+/// The statement that adds one row.
+pub(super) fn of_one_row<R>(table: &Table<R>) -> String {
+    let places: Vec<_> = (1..=table.columns.len())
+        .map(|place| format!("${place}"))
+        .collect();
+    let (insert_into, places) = (table.insert_into(), places.join(", "));
+    format!("{insert_into} VALUES ({places}){}", table.conflict)
+}
+
+/// What it is given for this row.
+pub(super) fn row<R>(table: &Table<R>, row: &R) -> Vec<String> {
+    let literal = |column: &Column<R>| match column.value {
+        Value::Uuid(of) => literal::optional(of(row), |uuid| format!("'{uuid}'")),
+        Value::Bytes(of) => literal::optional(of(row), literal::bytes),
+        Value::Text(of) => literal::optional(of(row), |text| literal::text(&text)),
+        Value::Integer(of) => literal::optional(of(row), |number| number.to_string()),
     };
-    let rows: Vec<_> = rows.map(row).collect();
-    let (insert_into, rows, conflict) = (table.insert_into(), rows.join(", "), table.conflict);
-    format!("{insert_into} VALUES {rows}{conflict}")
+    table.columns.iter().map(literal).collect()
 }
 
 /// The statement that adds rows, whose parameters follow on those before it.

@@ -10,7 +10,6 @@ use keywright_store::postgres::{Options, PostgresStore};
 use keywright_store::{KeyCreated, KeyEdited, OpenError, Store, StoreError};
 use keywright_testkit::{TemporaryPostgres, fresh_database};
 use sqlx::Connection;
-use sqlx::postgres::PgListener;
 
 use crate::ambient::{Counting, StandingClock};
 use crate::world::{World, eventually, keyspace_name, postgres_url, user};
@@ -143,7 +142,8 @@ async fn changes_that_wait_leave_connections_to_verification() {
         .await
         .unwrap();
     let mut stuck = Vec::new();
-    for _ in 0..30 {
+    // More than a group takes.
+    for _ in 0..40 {
         stuck.push(world.key("bob").await);
     }
     let suspending = join_all(
@@ -334,25 +334,6 @@ async fn a_server_that_has_become_a_standby_is_believed_in_nothing_that_verifica
         let standby = StoreError::Unavailable("the server is a standby".to_owned());
         assert_eq!(refused, Some(standby), "{round}");
         world.execute("DELETE FROM demotions").await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_listens_hears_of_what_changes_an_earlier_answer() {
-    let world = World::on_postgres().await;
-    let mut listener = PgListener::connect(postgres_url(&world)).await.unwrap();
-    listener.listen("keywright_changes").await.unwrap();
-    let record = world.key("alice").await;
-    world.transition(&record, Transition::Reactivate).await;
-    world.transition(&record, Transition::Suspend).await;
-    world
-        .store
-        .delete_user(user("alice"), world.by())
-        .await
-        .unwrap();
-    for seq in ["1", "2"] {
-        let heard = tokio::time::timeout(A_LONG_TIME, listener.recv()).await;
-        assert_eq!(heard.expect("heard in time").unwrap().payload(), seq);
     }
 }
 

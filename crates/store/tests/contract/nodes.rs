@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use keywright_core::authority::{Caller, KeyEdit};
+use keywright_core::keyspace::KeyspaceEdit;
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
-    Agreed, Cluster, ClusterSession, LeaseTerms, NodeCard, NodeFigures, NodeId, NodeRow, PROTOCOL,
-    Survey,
+    Agreed, Cluster, ClusterSession, LeaseTerms, LogMark, NodeCard, NodeFigures, NodeId, NodeRow,
+    PROTOCOL, Survey, Told, Word,
 };
 use keywright_store::{KeySelector, Scope, StoreError};
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
-use crate::world::{World, postgres_url};
+use crate::world::{World, keyspace_name, postgres_url, user};
 
 async fn world() -> (World, Arc<dyn Cluster>) {
     let world = World::on_postgres().await;
@@ -325,16 +327,116 @@ async fn an_embedded_database_is_trimmed_to_its_newest_changes_in_parts() {
     assert_eq!(world.store.trim_log(5).await, Ok(5));
 }
 
+/// What it is told of next.
+async fn told(session: &mut dyn ClusterSession) -> Vec<Told> {
+    let word = tokio::time::timeout(Duration::from_secs(30), session.word()).await;
+    match word.expect("it is told").unwrap() {
+        Word::Of(told) => told,
+        Word::OfSome => panic!("it is told of nothing certain"),
+    }
+}
+
 #[tokio::test]
-async fn changes_are_told_of() {
+async fn changes_are_told_of_as_they_stand_in_the_log() {
     let (world, cluster) = world().await;
-    let mut notices = cluster.notices();
+    let mut session = cluster.listening_session();
+    // It listens from here on.
+    assert_eq!(session.read_log(None).await.unwrap().last_seq, 0);
     let key = world.key("ada").await;
-    // The first says that it listens now.
-    notices.next().await.unwrap();
+    // No change of it: it is active.
+    world.transition(&key, Transition::Reactivate).await;
     world.transition(&key, Transition::Suspend).await;
-    let told = tokio::time::timeout(Duration::from_secs(30), notices.next()).await;
-    told.expect("it is told").unwrap();
+    let edit = KeyspaceEdit {
+        self_service: Some(false),
+        ..KeyspaceEdit::default()
+    };
+    world
+        .store
+        .edit_keyspace(keyspace_name("default"), edit, world.by())
+        .await
+        .unwrap();
+    world
+        .store
+        .delete_user(user("ada"), world.by())
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.extend(told(&mut *session).await);
+    }
+    let log = session.read_log(Some(1)).await.unwrap().rows;
+    let mut after = LogMark::BEGINNING.nonce;
+    let mut expected = Vec::new();
+    for row in log {
+        let nonce = row.mark.nonce;
+        expected.push(Told { after, row });
+        after = nonce;
+    }
+    assert_eq!(heard, expected);
+}
+
+#[tokio::test]
+async fn what_is_told_while_something_else_is_asked_is_not_lost() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.listening_session();
+    session.read_log(None).await.unwrap();
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    session.read_log(None).await.unwrap();
+    world.transition(&key, Transition::Reactivate).await;
+    session.read_log(None).await.unwrap();
+    let mut seqs = Vec::new();
+    while seqs.len() < 2 {
+        let heard = told(&mut *session).await;
+        seqs.extend(heard.iter().map(|told| told.row.mark.seq));
+    }
+    assert_eq!(seqs, [1, 2]);
+}
+
+#[tokio::test]
+async fn edits_that_come_together_are_told_of_one_by_one() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.listening_session();
+    session.read_log(None).await.unwrap();
+    let mut keys = Vec::new();
+    for _ in 0..20 {
+        keys.push(world.key("ada").await);
+    }
+    let suspended = keys
+        .iter()
+        .map(|key| world.transition(key, Transition::Suspend));
+    futures::future::join_all(suspended).await;
+    let mut heard = Vec::new();
+    while heard.len() < keys.len() {
+        heard.extend(told(&mut *session).await);
+    }
+    let mut place = LogMark::BEGINNING;
+    for Told { after, row } in heard {
+        assert_eq!((after, row.mark.seq), (place.nonce, place.seq + 1));
+        place = row.mark;
+    }
+    assert_eq!(session.read_log(None).await.unwrap().rows[0].mark, place);
+}
+
+#[tokio::test]
+async fn who_listens_is_told_that_the_connection_broke() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.listening_session();
+    session.read_log(None).await.unwrap();
+    let end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    outside(&world, end_all.to_owned()).await;
+    let broken = session.word().await;
+    assert!(
+        matches!(broken, Err(StoreError::Unavailable(_))),
+        "{broken:?}"
+    );
+    // Of a connection that is not there nothing comes, until it is made again.
+    assert!(session.word().now_or_never().is_none());
+    session.read_log(None).await.unwrap();
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    assert_eq!(told(&mut *session).await.len(), 1);
 }
 
 #[tokio::test]
