@@ -19,13 +19,17 @@ use tokio::task::JoinSet;
 use crate::Sizes;
 use crate::null::Null;
 
-/// Keys to change and to verify.
+/// Keys to verify, and as many others.
 pub(crate) struct Keys {
-    pub(crate) ids: Arc<[String]>,
+    /// What verifications ask about.
     pub(crate) file: KeyFile,
+    /// Of those.
+    pub(crate) asked: Arc<[String]>,
+    /// Of the others.
+    pub(crate) others: Arc<[String]>,
 }
 
-/// Makes them, a few at a time.
+/// Makes so many of each, a few at a time.
 pub(crate) async fn make(cluster: &Cluster, count: usize) -> Outcome<Keys> {
     const AT_ONCE: usize = 16;
     let client = reqwest::Client::new();
@@ -35,7 +39,7 @@ pub(crate) async fn make(cluster: &Cluster, count: usize) -> Outcome<Keys> {
         let service_key = cluster.service_key.clone();
         makers.spawn(async move {
             let mut made = Vec::new();
-            for number in (first..count).step_by(AT_ONCE) {
+            for number in (first..2 * count).step_by(AT_ONCE) {
                 let body = json!({
                     "name": format!("key {number:08}"),
                     "permissions": [PERMISSION],
@@ -58,14 +62,17 @@ pub(crate) async fn make(cluster: &Cluster, count: usize) -> Outcome<Keys> {
     while let Some(made) = makers.join_next().await {
         all.extend(made??);
     }
+    let (asked, others) = all.split_at(count);
+    let ids = |keys: &[CreatedKey]| {
+        let ids = keys.iter().map(|created| created.api_key.id.to_string());
+        ids.collect()
+    };
     let file = cluster.folder().join("keys");
-    let texts = all.iter().map(|created| created.plain_text_key.as_str());
+    let texts = asked.iter().map(|created| created.plain_text_key.as_str());
     Ok(Keys {
         file: KeyFile::write(file, texts)?,
-        ids: all
-            .iter()
-            .map(|created| created.api_key.id.to_string())
-            .collect(),
+        asked: ids(asked),
+        others: ids(others),
     })
 }
 
@@ -81,11 +88,11 @@ pub(crate) struct Changer {
 }
 
 impl Changer {
-    /// Takes every `stride`th key from `first` on.
+    /// Takes every `stride`th of these keys from `first` on.
     pub(crate) fn on(
         cluster: &Cluster,
         node: usize,
-        keys: &Keys,
+        ids: &Arc<[String]>,
         first: usize,
         stride: usize,
     ) -> Self {
@@ -93,7 +100,7 @@ impl Changer {
             client: reqwest::Client::new(),
             service_key: cluster.service_key.clone(),
             url: cluster.at(node, "/api/api-keys"),
-            ids: keys.ids.clone(),
+            ids: ids.clone(),
             next: first,
             stride,
         }
@@ -204,7 +211,7 @@ pub(crate) fn measure(
     sizes: Sizes,
 ) -> Outcome<Beside> {
     let mut null = runtime.block_on(Null::start(&cluster.url, cluster.nodes.len()))?;
-    let mut changer = Changer::on(cluster, 0, keys, 0, 1);
+    let mut changer = Changer::on(cluster, 0, &keys.others, 0, 1);
     let mut all: [Vec<f64>; 2] = Default::default();
     let mut ratios: [Vec<f64>; 2] = Default::default();
     for round in 0..=sizes.rounds {
@@ -280,7 +287,7 @@ pub(crate) async fn as_many_as_there_can_be(
     let watch = Stopwatch::start();
     for number in 0..sizes.clients {
         let node = number % cluster.nodes.len();
-        let mut changer = Changer::on(cluster, node, keys, number, sizes.clients);
+        let mut changer = Changer::on(cluster, node, &keys.others, number, sizes.clients);
         let done = done.clone();
         clients.spawn(async move {
             let mut durations = Vec::new();

@@ -103,14 +103,15 @@ fn main() -> Outcome {
         .table(&table)
         .note(format!(
             "One machine runs all of it: {nodes} nodes with one worker each, PostgreSQL that commits to the disk, clients. \
-             Each node answers {verifications} verifications per second meanwhile, but where said otherwise. A change \
-             gives a key another name, over HTTP. The null program is as little as a cluster can do, on the same \
+             Each node answers {verifications} verifications per second meanwhile, but where said otherwise, about {keys} keys; \
+             as many others are changed, but where it says the same. A change gives a key another name, over HTTP. The null program is as little as a cluster can do, on the same \
              database, in turn with the changes: one connection counts a row up, commits and notifies in one message; \
              {nodes} processes hear it, each reads that row and writes one of its own; then the first, who asks again \
              and again without a pause, finds that all have. It is no server: nobody speaks HTTP to it, nothing \
              is authorised, looked up, locked or audited.",
             nodes = options.nodes,
             verifications = options.verifications,
+            keys = sizes.keys,
         ))
         .print()
 }

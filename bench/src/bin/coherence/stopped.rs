@@ -37,7 +37,7 @@ pub(crate) async fn measure(cluster: &Cluster, keys: &Keys) -> Outcome<Stopped> 
         .ok()
         .and_then(Pid::from_raw)
         .ok_or("a process number")?;
-    let mut changer = Changer::on(cluster, 0, keys, 0, 1);
+    let mut changer = Changer::on(cluster, 0, &keys.others, 0, 1);
     changer.change().await?;
     kill_process(process, Signal::STOP)?;
     // A signal is on its way for a moment.

@@ -9,6 +9,7 @@ use keywright_bench::ambient::Stopwatch;
 use keywright_bench::cluster::Cluster;
 use keywright_bench::report::Table;
 use keywright_bench::rounds::{Spread, median, order};
+use keywright_bench::wrk::Measured;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -17,30 +18,54 @@ use crate::changing::{Changer, Keys, beside};
 
 const CHANGES_PER_SECOND: u32 = 200;
 
-/// Verifications' p50 and p99, in microseconds, with and without changes.
-pub(crate) struct Verifying {
-    quiet: (f64, f64),
-    changing: (f64, f64),
-    p99: Spread,
-    /// Changes that were made a second.
-    rate: f64,
+/// What goes on beside verifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// Keys change that nobody asks about.
+    OtherKeys,
+    /// The keys change that are asked about: after each change, each node reads the key again when it is asked.
+    TheSameKeys,
 }
+
+const ALL: [Beside; 3] = [Beside::Nothing, Beside::OtherKeys, Beside::TheSameKeys];
+
+/// What was measured beside one of them, by rounds.
+#[derive(Default)]
+struct Figures {
+    /// Of verifications, in microseconds.
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+    /// Changes that were made a second.
+    rates: Vec<f64>,
+}
+
+pub(crate) struct Verifying([Figures; 3]);
 
 impl Verifying {
     pub(crate) fn tell(&self, table: &mut Table) {
-        let pair = |(p50, p99): (f64, f64)| format!("{p50:.0} / {p99:.0}");
-        table.row([
-            "a verification, no changes: p50 / p99, µs".to_owned(),
-            pair(self.quiet),
-        ]);
-        table.row([
-            format!(
-                "a verification, {:.0} changes per second: p50 / p99, µs",
-                self.rate
-            ),
-            pair(self.changing),
-        ]);
-        table.row(["ratio of p99, by rounds".to_owned(), self.p99.to_string()]);
+        let Self(figures) = self;
+        for (what, figures) in ALL.iter().zip(figures) {
+            let rate = median(figures.rates.iter().copied());
+            let what = match what {
+                Beside::Nothing => "no changes".to_owned(),
+                Beside::OtherKeys => format!("{rate:.0} changes per second of other keys"),
+                Beside::TheSameKeys => format!("{rate:.0} changes per second of the same keys"),
+            };
+            let [p50, p99] = [&figures.p50, &figures.p99].map(|all| median(all.iter().copied()));
+            table.row([
+                format!("a verification, {what}: p50 / p99, µs"),
+                format!("{p50:.0} / {p99:.0}"),
+            ]);
+        }
+        let [nothing, other, same] = figures;
+        for (what, figures) in [("other", other), ("the same", same)] {
+            let ratios = figures.p99.iter().zip(&nothing.p99);
+            table.row([
+                format!("ratio of p99 beside changes of {what} keys, by rounds"),
+                Spread::of(ratios.map(|(changing, nothing)| changing / nothing)).to_string(),
+            ]);
+        }
     }
 }
 
@@ -51,63 +76,44 @@ pub(crate) fn measure(
     keys: &Keys,
     sizes: Sizes,
 ) -> Outcome<Verifying> {
-    let mut figures: [Vec<(f64, f64)>; 2] = Default::default();
-    let mut rates = Vec::new();
+    let mut all: [Figures; 3] = Default::default();
     for round in 0..=sizes.rounds {
-        let mut p99 = [0.0; 2];
-        for with_changes in order(round, 2) {
+        for which in order(round, ALL.len()) {
             let time = Duration::from_secs(sizes.seconds);
-            let (made, loads) = beside(cluster, keys, sizes, || {
+            let (rate, loads) = beside(cluster, keys, sizes, || {
                 let watch = Stopwatch::start();
                 let made = runtime.block_on(async {
-                    if with_changes == 1 {
-                        change_steadily(cluster, keys, time).await
-                    } else {
-                        tokio::time::sleep(time).await;
-                        Ok(0)
+                    match ALL[which] {
+                        Beside::Nothing => {
+                            tokio::time::sleep(time).await;
+                            Ok(0)
+                        }
+                        Beside::OtherKeys => change_steadily(cluster, &keys.others, time).await,
+                        Beside::TheSameKeys => change_steadily(cluster, &keys.asked, time).await,
                     }
                 })?;
                 Ok(made as f64 / watch.elapsed().as_secs_f64())
             })?;
             // The first round fills memories.
             if round > 0 {
-                let mean = |of: fn(&keywright_bench::wrk::Measured) -> f64| {
+                let mean = |of: fn(&Measured) -> f64| {
                     loads.iter().map(of).sum::<f64>() / loads.len() as f64
                 };
-                p99[with_changes] = mean(|load| load.p99);
-                figures[with_changes].push((mean(|load| load.p50), p99[with_changes]));
-                if with_changes == 1 {
-                    rates.push(made);
-                }
+                all[which].p50.push(mean(|load| load.p50));
+                all[which].p99.push(mean(|load| load.p99));
+                all[which].rates.push(rate);
             }
         }
     }
-    let medians = |figures: &[(f64, f64)]| {
-        (
-            median(figures.iter().map(|(p50, _)| *p50)),
-            median(figures.iter().map(|(_, p99)| *p99)),
-        )
-    };
-    let [quiet, changing] = &figures;
-    Ok(Verifying {
-        quiet: medians(quiet),
-        changing: medians(changing),
-        p99: Spread::of(
-            quiet
-                .iter()
-                .zip(changing)
-                .map(|(quiet, changing)| changing.1 / quiet.1),
-        ),
-        rate: median(rates),
-    })
+    Ok(Verifying(all))
 }
 
 /// Begins so many a second, on all nodes in turn, whatever became of those before.
-async fn change_steadily(cluster: &Cluster, keys: &Keys, time: Duration) -> Outcome<u64> {
+async fn change_steadily(cluster: &Cluster, ids: &Arc<[String]>, time: Duration) -> Outcome<u64> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / CHANGES_PER_SECOND);
     let nodes = cluster.nodes.len();
     let mut changers: Vec<_> = (0..nodes)
-        .map(|node| Changer::on(cluster, node, keys, node, nodes))
+        .map(|node| Changer::on(cluster, node, ids, node, nodes))
         .collect();
     let made = Arc::new(AtomicU64::new(0));
     let mut running = JoinSet::new();
