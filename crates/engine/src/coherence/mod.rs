@@ -16,7 +16,6 @@ mod waiting;
 pub use node::{Changes, Membership, NodeOptions, NodeState, RenewalFailure, RenewalFailureKind};
 pub use waiting::Settled;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::ambient::Clock;
@@ -31,9 +30,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     id: NodeId,
     /// Every change up to this one, in the order of the log, is applied in this process.
-    applied: AtomicU64,
-    /// What was told of that last.
-    told: watch::Sender<u64>,
+    applied: watch::Sender<u64>,
     sightings: Mutex<Sightings>,
     fence: Mutex<Fence>,
 }
@@ -44,19 +41,18 @@ impl Shared {
             fence: Mutex::new(Fence::begun(clock.uptime())),
             clock,
             id,
-            applied: AtomicU64::new(0),
-            told: watch::Sender::new(0),
+            applied: watch::Sender::new(0),
             sightings: Mutex::default(),
         }
     }
 
     fn note_applied(&self, seq: u64) {
-        self.applied.store(seq, Ordering::Release);
+        self.applied.send_replace(seq);
     }
 
+    /// Whoever sees it sees memory without what was changed.
     fn applied(&self) -> u64 {
-        // Acquire: whoever sees it sees memory without what was changed.
-        self.applied.load(Ordering::Acquire)
+        *self.applied.borrow()
     }
 
     fn fence(&self) -> MutexGuard<'_, Fence> {

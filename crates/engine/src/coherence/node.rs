@@ -453,7 +453,6 @@ impl Node {
         {
             self.session.tell_applied(self.card.id, seq).await?;
             self.told = applied;
-            self.shared.told.send_replace(seq);
         }
         Ok(())
     }

@@ -131,16 +131,16 @@ impl Waiting {
     /// Reads the nodes as long as somebody waits for them. Never ends.
     pub(super) async fn watch(&self, mut session: Box<dyn ClusterSession>) {
         let mut asked = 0;
-        let mut told = self.shared.told.subscribe();
+        let mut applied = self.shared.applied.subscribe();
         loop {
             let Some(first) = self.first_waited_for() else {
                 asked = 0;
                 self.wake.notified().await;
                 continue;
             };
-            // The other nodes hear of a change when this one does: to ask before it has told would be in vain.
-            let has_told = told.wait_for(|told| *told >= first);
-            let _ = tokio::time::timeout(PAUSES.0, has_told).await;
+            // The other nodes hear of a change when this one does: to ask before would be in vain.
+            let is_heard_of = applied.wait_for(|applied| *applied >= first);
+            let _ = tokio::time::timeout(PAUSES.0, is_heard_of).await;
             let begun = self.queue().next;
             match session.nodes().await {
                 Ok(nodes) => {
