@@ -68,7 +68,12 @@ pub(crate) async fn disturb(world: Arc<World>, mut random: fastrand::Rng) {
         }
         let lease = world.settings.lease;
         let node = world.nodes[random.usize(0..world.nodes.len())].clone();
-        if !kind.is_of_the_database() && node.taken.swap(true, Ordering::Relaxed) {
+        let taken = if kind.is_of_the_database() {
+            &world.database_taken
+        } else {
+            &node.taken
+        };
+        if taken.swap(true, Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
@@ -76,9 +81,7 @@ pub(crate) async fn disturb(world: Arc<World>, mut random: fastrand::Rng) {
         let began = world.fault_begins(at);
         inflict(&world, kind, &node, lease, &mut random).await;
         world.fault_ends(began, kind);
-        if !kind.is_of_the_database() {
-            node.taken.store(false, Ordering::Relaxed);
-        }
+        taken.store(false, Ordering::Relaxed);
         let rest = lease.mul_f64(random.f64() * 0.5);
         tokio::time::sleep(rest).await;
     }

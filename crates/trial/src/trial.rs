@@ -95,6 +95,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) database: Arc<TemporaryPostgres>,
+    /// Whether something is being done to it: one thing at a time.
+    pub(crate) database_taken: AtomicBool,
     keys: RwLock<VecDeque<Arc<Key>>>,
     is_calm: AtomicBool,
     is_over: AtomicBool,
@@ -269,6 +271,7 @@ pub async fn run(settings: Settings) -> Outcome {
     let world = Arc::new(World {
         nodes,
         database,
+        database_taken: AtomicBool::new(false),
         keys: RwLock::default(),
         is_calm: AtomicBool::new(true),
         is_over: AtomicBool::new(false),
