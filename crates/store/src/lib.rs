@@ -7,6 +7,7 @@
 mod catalogue_text;
 pub mod cluster;
 mod code_number;
+pub mod console;
 mod error;
 mod failure;
 mod line;
@@ -33,6 +34,7 @@ use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 
 use crate::cluster::{Cluster, Settling, Survey};
+use crate::console::Console;
 pub use crate::error::{OpenError, StoreError};
 pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
 pub use crate::usage::{
@@ -320,6 +322,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One page of the audit log, newest first.
     async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError>;
+
+    /// What the web console keeps in this database.
+    fn console(self: Arc<Self>) -> Arc<dyn Console>;
 
     /// Whether the database answers and takes changes.
     async fn check(&self) -> Result<(), StoreError>;

@@ -105,6 +105,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cluster",
         include_str!("../migrations/postgres/0004_cluster.sql"),
     ),
+    (
+        5,
+        "console",
+        include_str!("../migrations/postgres/0005_console.sql"),
+    ),
 ];
 
 const LEDGER_EXISTS: &str = "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL";

@@ -93,6 +93,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "imported keys",
         include_str!("../migrations/sqlite/0003_imported_keys.sql"),
     ),
+    (
+        4,
+        "console",
+        include_str!("../migrations/sqlite/0004_console.sql"),
+    ),
 ];
 
 const LEDGER_EXISTS: &str =

@@ -17,6 +17,7 @@ use keywright_store::cluster::{
     Cluster, ClusterSession, Joined, LeaseTerms, LogPart, NodeCard, NodeFigures, NodeId, NodeRow,
     Settling, Survey, Word,
 };
+use keywright_store::console::Console;
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
@@ -459,6 +460,10 @@ impl Store for PausableStore {
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, StoreError> {
         self.real.list_audit(query).await
+    }
+
+    fn console(self: Arc<Self>) -> Arc<dyn Console> {
+        self.real.clone().console()
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -56,6 +56,7 @@ macro_rules! within_time {
 
 mod audit;
 pub(super) mod change;
+mod console;
 mod creation;
 pub(super) mod edit_key;
 pub(super) mod keys;
@@ -91,6 +92,7 @@ use super::{
     shared_by_nodes, survey, uses, write_last_uses,
 };
 use crate::cluster::{Cluster, Settling, Standing, Survey};
+use crate::console::Console;
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
@@ -124,6 +126,7 @@ fn query(sql: &'static str) -> sqlx::query::Query<'static, Db, <Db as sqlx::Data
 /// Every statement with a fixed text, for the check that a database takes them all.
 fn every_statement() -> impl Iterator<Item = &'static str> {
     [
+        console::ALL,
         edit_key::ALL,
         keys::ALL,
         keyspaces::ALL,
@@ -454,6 +457,10 @@ impl Store for ThisStore {
         read_list!(self, "list_audit", |connection| audit::list(
             connection, query
         ))
+    }
+
+    fn console(self: Arc<Self>) -> Arc<dyn Console> {
+        self
     }
 
     async fn check(&self) -> Result<(), StoreError> {

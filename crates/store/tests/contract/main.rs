@@ -22,6 +22,7 @@ mod audit;
 mod changes;
 mod cluster;
 mod coherence;
+mod console;
 mod creations;
 mod edits;
 mod edits_together;

@@ -73,7 +73,7 @@ async fn a_database_whose_migration_is_another_is_refused(world: World) {
 }
 
 /// Undoes all migrations but the first.
-const BACK_TO_THE_FIRST: &str = "DROP TABLE key_uses; DROP TABLE user_uses; DROP TABLE keyspace_uses; \
+const BACK_TO_THE_FIRST: &str = "DROP TABLE console_sessions; DROP TABLE console_forms; DROP TABLE key_uses; DROP TABLE user_uses; DROP TABLE keyspace_uses; \
      DROP TABLE usage_days; DROP TABLE departed_keys; DROP TABLE usage_gate; \
      ALTER TABLE keyspaces DROP COLUMN holds_imported; \
      DELETE FROM _sqlx_migrations WHERE version > 1";

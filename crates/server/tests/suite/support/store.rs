@@ -13,6 +13,7 @@ use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{Cluster, Settling, Survey};
+use keywright_store::console::Console;
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
@@ -305,6 +306,10 @@ impl Store for FaultyStore {
         }
         self.read()?;
         self.real.list_audit(query).await
+    }
+
+    fn console(self: Arc<Self>) -> Arc<dyn Console> {
+        self.real.clone().console()
     }
 
     async fn check(&self) -> Result<(), StoreError> {
