@@ -52,6 +52,8 @@ pub struct Events {
     pub database_crashes: bool,
     /// The database is set back, once, to what it was at any time before.
     pub database_is_set_back: bool,
+    /// Somebody tells nodes of changes that nobody committed.
+    pub words_are_invented: bool,
 }
 
 /// What a process does.
@@ -159,6 +161,16 @@ impl Bounds {
             clocks_are_right: true,
             ..Self::renewals()
         }
+    }
+
+    /// Nodes are told of what nobody committed.
+    pub fn invented_words() -> Self {
+        let processes = vec![Role::NODE, Role::CHANGER.that_deletes()];
+        let events = Events {
+            words_are_invented: true,
+            ..Events::default()
+        };
+        Self::of("invented_words", processes, 2, 3, events)
     }
 
     /// One node changes the key; another joins and is asked for the same.

@@ -15,6 +15,9 @@ pub struct Change {
     pub seq: u8,
 }
 
+/// The history of what nobody committed.
+pub const INVENTED: u8 = u8::MAX;
+
 /// The change log: of each change its history, by seq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 struct Log {
@@ -72,6 +75,8 @@ pub enum Part {
     UpTo(Change),
     /// There was no place to begin from; this is the newest.
     Newest(Change),
+    /// A change that nobody committed: of another key, as far as it says.
+    Invented(Change),
     /// The log is not the one that was followed.
     Broken,
 }
@@ -100,7 +105,7 @@ pub enum Statement {
         /// Which node.
         id: usize,
         /// Up to where it has applied the log.
-        applied: u8,
+        applied: Change,
     },
 }
 
@@ -212,10 +217,13 @@ impl Database {
                 self.flush();
             }
             // Not durable: it is told again.
-            Statement::Tell { id, applied } => match &mut self.rows[id] {
-                Some(row) => row.applied = row.applied.max(applied),
-                None => return false,
-            },
+            Statement::Tell { id, applied } => {
+                let is_confirmed = !rules.telling_is_confirmed || self.has(applied);
+                match &mut self.rows[id] {
+                    Some(row) if is_confirmed => row.applied = row.applied.max(applied.seq),
+                    _ => return false,
+                }
+            }
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::{Left, Since, Terms};
 use crate::cluster::{Cluster, State};
-use crate::database::{Change, FIRST_RENEWAL, Part, Statement};
+use crate::database::{Change, FIRST_RENEWAL, INVENTED, Part, Statement};
 use crate::process::Process;
 use crate::rules::{Duty, LeaseLooks, Moment};
 
@@ -73,6 +73,8 @@ pub enum Step {
     Hear,
     /// Hears of the change after the last that it applied, at once, late, or never; it need not be the newest.
     HearOf,
+    /// Hears of a change that nobody committed.
+    HearOfNothing,
     /// Looks whether its lease goes on.
     LookAtLease,
     /// Counts its renewals up in the database.
@@ -114,6 +116,16 @@ impl Cluster {
         state.database.next_after(place, &self.rules)
     }
 
+    /// What somebody can tell a node of who only wants it to believe that.
+    fn invented(&self, here: &Process) -> Option<Change> {
+        let seq = here.place?.seq + 1;
+        let is_told = self.bounds.events.words_are_invented && seq <= self.bounds.changes;
+        is_told.then_some(Change {
+            history: INVENTED,
+            seq,
+        })
+    }
+
     /// Which duties are done, where a change was heard of, when it is known what to apply.
     fn duties_before_applying(&self) -> usize {
         let mut round = Round::begun(None);
@@ -143,6 +155,9 @@ impl Cluster {
                 }
                 if here.written.is_some() && self.word(state, process).is_some() {
                     offer(Step::HearOf);
+                }
+                if here.written.is_some() && self.invented(here).is_some() {
+                    offer(Step::HearOfNothing);
                 }
                 if self.bounds.events.nodes_leave {
                     offer(Step::EndLease);
@@ -176,14 +191,18 @@ impl Cluster {
     }
 
     pub(crate) fn follow(&self, state: &mut State, process: usize, step: Step) {
-        let word = self.word(state, process);
+        let word = match step {
+            Step::HearOf => self.word(state, process).map(Part::UpTo),
+            Step::HearOfNothing => self.invented(&state.processes[process]).map(Part::Invented),
+            _ => None,
+        };
         let here = &mut state.processes[process];
         let next = match (step, here.following) {
             (Step::TakeT0, _) => Following::Busy(Round::begun(Some(Since::NOW))),
             (Step::Hear, _) => Following::Busy(Round::begun(None)),
-            (Step::HearOf, _) => Following::Busy(Round {
+            (Step::HearOf | Step::HearOfNothing, _) => Following::Busy(Round {
                 done: self.duties_before_applying(),
-                part: word.map(Part::UpTo),
+                part: word,
                 ..Round::begun(None)
             }),
             (Step::EndLease, _) => {
@@ -243,7 +262,13 @@ impl Cluster {
                     Statement::Renew { .. } if !is_done => return None,
                     Statement::Renew { written, .. } => here.written = Some(written + 1),
                     Statement::Join { renewal, .. } => here.written = Some(renewal),
-                    Statement::Tell { .. } => return Some(done),
+                    Statement::Tell { .. } if !is_done => return None,
+                    Statement::Tell { applied, .. } => {
+                        if matches!(round.part, Some(Part::Invented(_))) {
+                            here.reach(applied);
+                        }
+                        return Some(done);
+                    }
                 }
                 // It looks again as soon as it is answered: to look later would find no less.
                 if round.goes_on && !here.deadline.is_ahead() && self.rules.looks_again() {
@@ -278,6 +303,8 @@ impl Cluster {
                         here.begin_anew(newest);
                         Some(Round { t0, part, ..round })
                     }
+                    // It is of another key; how far the node is, it says when that is confirmed.
+                    Part::Invented(_) => Some(done),
                     Part::Broken => None,
                 }
             }
@@ -295,7 +322,12 @@ impl Cluster {
                 here.deadline = round.t0?.left_of(self.terms().usable());
                 Some(done)
             }
-            Step::TakeT0 | Step::Hear | Step::HearOf | Step::EndLease | Step::Leave => Some(round),
+            Step::TakeT0
+            | Step::Hear
+            | Step::HearOf
+            | Step::HearOfNothing
+            | Step::EndLease
+            | Step::Leave => Some(round),
         }
     }
 
@@ -322,10 +354,12 @@ impl Cluster {
             (Duty::Tell, _) => {
                 // What was read is more than what was applied where the rules have it told before that.
                 let read = match round.part {
-                    Some(Part::UpTo(newest) | Part::Newest(newest)) => Some(newest),
+                    Some(Part::UpTo(newest) | Part::Newest(newest) | Part::Invented(newest)) => {
+                        Some(newest)
+                    }
                     Some(Part::Broken) | None => None,
                 };
-                let applied = read.or(here.place)?.seq;
+                let applied = read.or(here.place)?;
                 Some(Statement::Tell { id, applied })
             }
             (Duty::LookAtLease | Duty::ReadLog | Duty::Apply | Duty::SetDeadline, _) => None,

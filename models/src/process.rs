@@ -132,7 +132,8 @@ impl Process {
         self.reach(newest);
     }
 
-    fn reach(&mut self, place: Change) {
+    /// Has applied the log up to there.
+    pub fn reach(&mut self, place: Change) {
         self.place = Some(place);
         self.applied = place.seq;
     }

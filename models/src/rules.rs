@@ -36,6 +36,8 @@ pub struct Rules {
     pub own_changes_are_compared: bool,
     /// When the database is set back, nobody reaches it for a lease.
     pub restores_outlast_leases: bool,
+    /// What a node tells that it has applied must stand in the log, with its nonce.
+    pub telling_is_confirmed: bool,
 }
 
 /// From when a deadline counts.
@@ -113,6 +115,7 @@ impl Rules {
         lease_is_looked_at: LeaseLooks::BeforeAndAfter,
         own_changes_are_compared: true,
         restores_outlast_leases: true,
+        telling_is_confirmed: true,
     };
 
     /// Whether a node looks at its lease after the renewal, too.

@@ -44,6 +44,20 @@ fn while_leases_are_renewed_and_run_out() {
 }
 
 #[test]
+fn while_nodes_are_told_of_what_nobody_committed() {
+    is_kept(
+        Bounds::invented_words(),
+        &[
+            "a change is answered since every node knows",
+            "a change is answered since the leases of nodes that do not know ran out",
+            "a node that has gone is deleted",
+            "a node whose lease ran out begins anew",
+            "a verification is decided from memory after a change",
+        ],
+    );
+}
+
+#[test]
 fn while_leases_are_long() {
     is_kept(
         Bounds::long_leases(),

@@ -281,3 +281,15 @@ fn a_restore_that_is_faster_than_a_lease() {
         },
     );
 }
+
+#[test]
+fn a_telling_that_nothing_confirms() {
+    breaks(
+        PROMISE,
+        "`telling_is_confirmed`",
+        Bounds::invented_words(),
+        |rules| {
+            rules.telling_is_confirmed = false;
+        },
+    );
+}

@@ -78,6 +78,8 @@ pub(crate) struct Storage {
     pub(crate) database: DatabaseUrl,
     /// How many connections to it there are at most.
     pub(crate) connections: NonZeroU32,
+    /// Whether a database of several nodes tells them of changes.
+    pub(crate) tells: bool,
 }
 
 /// Which JWTs of users are good.
@@ -114,7 +116,11 @@ impl Configuration {
     pub(crate) fn resolve(options: ServeOptions) -> Result<Self, Failure> {
         let file = ConfigurationFile::read(options.file.config.as_deref())?;
         let process = file.under(options.process)?;
-        let storage = Storage::resolve(options.storage, &file)?;
+        let no_notify = process.no_notify.unwrap_or(false);
+        let storage = Storage {
+            tells: !no_notify,
+            ..Storage::resolve(options.storage, &file)?
+        };
         let jwt = JwtRules::resolve(options.jwt, &file, &storage)?;
         let network = file.under(options.network)?;
         Ok(Self {
@@ -125,7 +131,7 @@ impl Configuration {
             workers: process.workers,
             cache_keys: process.cache_keys,
             lease: process.lease.map(|lease| lease.0),
-            no_notify: process.no_notify.unwrap_or(false),
+            no_notify,
             usage_retention: process.usage_retention.unwrap_or_default().0,
             usage_interval: process.usage_interval.unwrap_or_default().0,
             log: process.log.unwrap_or_default(),
@@ -159,6 +165,7 @@ impl Storage {
             data_dir,
             database,
             connections: options.database_connections.unwrap_or(CONNECTIONS),
+            tells: true,
         })
     }
 }

@@ -29,6 +29,7 @@ pub(crate) async fn open(storage: &Storage) -> Result<Arc<dyn Store>, Failure> {
         DatabaseUrl::Postgres(url) => {
             let options = postgres::Options {
                 max_connections: storage.connections.get(),
+                tells: storage.tells,
                 ..postgres::Options::default()
             };
             let store = PostgresStore::connect(url.expose_secret(), clock, entropy, options).await;

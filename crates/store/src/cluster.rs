@@ -174,7 +174,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn listening_session(&self) -> Box<dyn ClusterSession>;
 }
 
-/// Word of changes that were committed, by whomever.
+/// Word of changes that were committed, by whomever. It is word only: whoever may connect to the database can spread it, so
+/// what follows from it must be confirmed by the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
     /// These, in the order of the log. What lies between them and what was read before may be missing.
@@ -225,8 +226,9 @@ pub trait ClusterSession: Send {
     /// Reads the log from this seq on, or the newest change alone; at most [`LOG_PART`] rows.
     async fn read_log(&mut self, from: Option<u64>) -> Result<LogPart, StoreError>;
 
-    /// Tells that this node has applied every change up to this one.
-    async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError>;
+    /// Tells that this node has applied every change up to this one, if it stands in the log (or is the beginning) and the
+    /// node is there; `false` where not, and nothing is told. May be lost with the machine.
+    async fn tell_applied(&mut self, id: NodeId, mark: LogMark) -> Result<bool, StoreError>;
 
     /// All nodes.
     async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreError>;
@@ -241,6 +243,6 @@ pub trait ClusterSession: Send {
     /// which makes its connection. Some may be lost. Not to wait any longer loses nothing.
     ///
     /// # Errors
-    /// [`StoreError`] where the connection broke.
+    /// [`StoreError`] where the connection broke: what was told meanwhile is lost.
     async fn word(&mut self) -> Result<Word, StoreError>;
 }

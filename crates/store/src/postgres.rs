@@ -157,6 +157,8 @@ pub struct Options {
     pub patience: Duration,
     /// How long one statement may take, by the server's clock; whoever waits for it gives up a second later.
     pub statement_timeout: Duration,
+    /// Whether the database tells nodes of changes (`NOTIFY`).
+    pub tells: bool,
 }
 
 impl Default for Options {
@@ -165,6 +167,7 @@ impl Default for Options {
             max_connections: CONNECTIONS,
             patience: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
+            tells: true,
         }
     }
 }
@@ -195,6 +198,8 @@ struct Primary {
     creations: Creations,
     edits: Edits,
     observer: OnceLock<Arc<dyn ChangeObserver>>,
+    /// Whether the database tells nodes of changes.
+    tells: bool,
     /// How long a change waits for one of them to end.
     wait: Duration,
     /// How long one transaction may take before nobody waits for it any longer.
@@ -217,12 +222,14 @@ impl PostgresStore {
         let address = connecting::address(url)?;
         let mut connection = connecting::connect(&address, options.patience).await?;
         statements::prepare_database(&mut connection).await?;
-        let prepared = prepared::prepare_all(&mut connection).await;
-        prepared.map_err(|failure| OpenError::Store(meaning(failure)))?;
         let built = Built::new(clock.now(), &*entropy)?;
-        transaction(&mut connection, BEGIN, &[(&built, &[0; 16])])
-            .await
-            .map_err(|failure| OpenError::Store(meaning(failure)))?;
+        let mut making = transaction(&mut connection, BEGIN, &[(&built, &[0; 16])]).await;
+        if making.as_ref().is_err_and(is_unprepared) {
+            let prepared = prepared::prepare_all(&mut connection, options.tells).await;
+            prepared.map_err(|failure| OpenError::Store(meaning(failure)))?;
+            making = transaction(&mut connection, BEGIN, &[(&built, &[0; 16])]).await;
+        }
+        making.map_err(|failure| OpenError::Store(meaning(failure)))?;
         // Nothing waits in it: there is nothing that closing could lose.
         let _ = connection.close().await;
 
@@ -235,6 +242,7 @@ impl PostgresStore {
                 creations: Queue::new(),
                 edits: Queue::new(),
                 observer: OnceLock::new(),
+                tells: options.tells,
                 wait: options.patience,
                 patience: 2 * patience,
             }),
@@ -398,9 +406,15 @@ impl Primary {
                 Ok(Ok(made)) => return Ok(made.into_iter().next().expect("one outcome")),
                 Ok(Err(failure)) if tries < TRIES && is_worth_another_try(&failure) => tries += 1,
                 Ok(Err(failure)) if tries < TRIES && is_unprepared(&failure) => {
-                    prepared::prepare_all(&mut connection)
-                        .await
-                        .map_err(meaning)?;
+                    let preparing = prepared::prepare_all(&mut connection, self.tells);
+                    let prepared = tokio::time::timeout(self.patience, preparing).await;
+                    if let Err(error) = prepared
+                        .map_err(|_| timed_out())
+                        .and_then(|prepared| prepared.map_err(meaning))
+                    {
+                        connection.close_on_drop();
+                        return Err(error);
+                    }
                     tries += 1;
                 }
                 // It is rolled back, and the connection as good as before: a change that is refused costs no new one.

@@ -21,7 +21,7 @@ pub enum Fault {
     Stall,
     /// The database hears the node and does what it asks, and the node hears nothing of it.
     StallAnswers,
-    /// One connection of several is stalled: that on which it renews, say, or that on which it hears of changes.
+    /// One connection of several is stalled: that on which it renews and hears of changes, say, or that on which it changes.
     StallSome,
     /// Its connections break, and new ones too, for a while.
     Cut,

@@ -16,11 +16,12 @@ mod waiting;
 pub use node::{Changes, Membership, NodeOptions, NodeState, RenewalFailure, RenewalFailureKind};
 pub use waiting::Settled;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::ambient::Clock;
 use keywright_store::cluster::NodeId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::fence::Fence;
 use self::sightings::Sightings;
@@ -30,7 +31,11 @@ struct Shared {
     clock: Arc<dyn Clock>,
     id: NodeId,
     /// Every change up to this one, in the order of the log, is applied in this process.
-    applied: watch::Sender<u64>,
+    applied: AtomicU64,
+    /// The newest change of which there was word. It only makes it fast.
+    heard: watch::Sender<u64>,
+    /// Somebody waits for a change of which perhaps no word comes.
+    asked: Notify,
     sightings: Mutex<Sightings>,
     fence: Mutex<Fence>,
 }
@@ -41,18 +46,20 @@ impl Shared {
             fence: Mutex::new(Fence::begun(clock.uptime())),
             clock,
             id,
-            applied: watch::Sender::new(0),
+            applied: AtomicU64::new(0),
+            heard: watch::Sender::new(0),
+            asked: Notify::new(),
             sightings: Mutex::default(),
         }
     }
 
     fn note_applied(&self, seq: u64) {
-        self.applied.send_replace(seq);
+        self.applied.store(seq, Ordering::Release);
     }
 
-    /// Whoever sees it sees memory without what was changed.
     fn applied(&self) -> u64 {
-        *self.applied.borrow()
+        // Acquire: whoever sees it sees memory without what was changed.
+        self.applied.load(Ordering::Acquire)
     }
 
     fn fence(&self) -> MutexGuard<'_, Fence> {

@@ -29,7 +29,7 @@ pub struct NodeOptions {
 }
 
 /// How many times in a lease it is renewed.
-const RENEWALS: u32 = 3;
+pub(super) const RENEWALS: u32 = 3;
 
 /// How long to wait after something failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -110,6 +110,7 @@ impl Membership {
             terms: None,
             mark: None,
             told: None,
+            is_told: options.notices,
             tell,
         };
         tasks.spawn(node.run(stopping));
@@ -235,8 +236,10 @@ struct Node {
     terms: Option<LeaseTerms>,
     /// Up to where the log is applied; `None` where memory must begin anew.
     mark: Option<LogMark>,
-    /// What was told of that.
+    /// What of that stands in its row.
     told: Option<u64>,
+    /// Whether word of changes comes.
+    is_told: bool,
     tell: watch::Sender<NodeState>,
 }
 
@@ -250,6 +253,9 @@ impl Node {
                 () = told(&mut stopping) => break,
                 () = tokio::time::sleep(left) => next = self.renew_in_time().await,
                 word = self.session.word() => self.heed_in_time(word).await,
+                () = self.shared.asked.notified(), if !self.is_told => {
+                    self.heed_in_time(Ok(Word::OfSome)).await;
+                }
             }
         }
         // In this order: nobody may take the node for gone while it decides.
@@ -266,7 +272,15 @@ impl Node {
     async fn renew_in_time(&mut self) -> Duration {
         // t0: before anything is asked.
         let t0 = self.shared.clock.uptime();
-        let bound = self.terms.map_or(JOINING, |terms| terms.lease);
+        let known = self.tell.borrow().terms;
+        let bound = known.map_or(JOINING, |terms| {
+            // Under a lease there is time for another attempt, on another connection.
+            if self.has_lease() {
+                terms.lease / 2
+            } else {
+                terms.lease
+            }
+        });
         let renewed = tokio::time::timeout(bound, self.renew(t0)).await;
         match renewed.unwrap_or(Err(Failed::TookTooLong)) {
             Ok(terms) => {
@@ -330,7 +344,11 @@ impl Node {
         }
         self.catch_up().await?;
         self.verifier.lease().extend_to(t0 + terms.usable());
-        self.tell_applied().await?;
+        if let Some(mark) = self.mark
+            && !self.tell_applied(mark).await?
+        {
+            return Err(Failed::NotThere);
+        }
         Ok(terms)
     }
 
@@ -344,6 +362,9 @@ impl Node {
         let counted = self.session.renew(self.card.id, self.renewal, figures);
         let nodes = counted.await?.ok_or(Failed::NotThere)?;
         self.renewal += 1;
+        // What was told last may have been lost with the machine of the database.
+        let own = nodes.iter().find(|node| node.card.id == self.card.id);
+        self.told = own.map(|row| row.applied_seq);
         let read_at = self.shared.clock.uptime();
         self.shared.sightings().note(&nodes, read_at);
         Ok(())
@@ -365,33 +386,41 @@ impl Node {
         Ok(terms)
     }
 
-    /// There is word of changes, which only makes it fast.
+    /// There is word of changes, which only makes it fast. Where the connection broke on which it comes, some may be lost.
     async fn heed_in_time(&mut self, word: Result<Word, StoreError>) {
         let Some(terms) = self.terms else {
             return;
         };
-        let heeded = async {
-            self.heed(word?).await?;
-            self.tell_applied().await
-        };
-        let outcome = tokio::time::timeout(terms.lease, heeded).await;
+        let heeded = self.heed(word.unwrap_or(Word::OfSome));
+        let outcome = tokio::time::timeout(terms.lease / RENEWALS, heeded).await;
         if let Err(failed) = outcome.unwrap_or(Err(Failed::TookTooLong)) {
             // The next renewal finds it too, and says so.
             tracing::debug!(cause = failed.text(), "changes could not be read");
         }
     }
 
-    /// Applies what there is word of; reads the log where that does not go on from the mark.
+    /// Applies what there is word of, and tells so; reads the log where that does not go on from the mark, or was never
+    /// committed.
     async fn heed(&mut self, word: Word) -> Result<(), Failed> {
         if let (Some(mark), Word::Of(told)) = (self.mark, word)
             && let Some(rows) = following::heed(&mark, told)
         {
-            return match rows.last() {
-                Some(row) => self.apply(&rows, row.mark).await,
-                None => Ok(()),
+            let Some(newest) = rows.last().map(|row| row.mark) else {
+                return Ok(());
             };
+            self.shared.heard.send_replace(newest.seq);
+            self.apply(&rows, newest).await?;
+            if self.tell_applied(newest).await? {
+                self.applied(newest);
+                return Ok(());
+            }
         }
-        self.catch_up().await
+        self.catch_up().await?;
+        if let Some(mark) = self.mark {
+            // Where its row is gone, the next renewal finds that out.
+            self.tell_applied(mark).await?;
+        }
+        Ok(())
     }
 
     /// Applies what the log has beyond the mark.
@@ -415,6 +444,7 @@ impl Node {
             }
             let step = following::follow(&from, &part).map_err(Failed::History)?;
             self.apply(step.changes, step.mark).await?;
+            self.applied(step.mark);
             if step.is_all {
                 return Ok(());
             }
@@ -422,11 +452,10 @@ impl Node {
         }
     }
 
-    /// Applies these rows of the log, which go on from the mark and up to this one.
+    /// Drops from memory what these rows are about, which go on from the mark and up to this one.
     async fn apply(&mut self, rows: &[LogRow], mark: LogMark) -> Result<(), Failed> {
         if !Rule::AppliedBeforeTold.is_kept() {
-            self.mark = Some(mark);
-            self.tell_applied().await?;
+            self.tell_applied(mark).await?;
         }
         let changes: Vec<_> = rows
             .iter()
@@ -436,7 +465,6 @@ impl Node {
             })
             .collect();
         self.verifier.memory().follow(&changes);
-        self.applied(mark);
         Ok(())
     }
 
@@ -445,15 +473,16 @@ impl Node {
         self.shared.note_applied(mark.seq);
     }
 
-    /// Never more than memory holds.
-    async fn tell_applied(&mut self) -> Result<(), Failed> {
-        let applied = self.mark.map(|mark| mark.seq);
-        if let Some(seq) = applied
-            && self.told != applied
-        {
-            self.session.tell_applied(self.card.id, seq).await?;
-            self.told = applied;
+    /// Tells that every change up to this one is applied: never more than memory holds. `false` where it does not stand in
+    /// the log, or this node is not there.
+    async fn tell_applied(&mut self, mark: LogMark) -> Result<bool, Failed> {
+        if self.told == Some(mark.seq) {
+            return Ok(true);
         }
-        Ok(())
+        let is_told = self.session.tell_applied(self.card.id, mark).await?;
+        if is_told {
+            self.told = Some(mark.seq);
+        }
+        Ok(is_told)
     }
 }

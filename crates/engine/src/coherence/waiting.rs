@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use keywright_store::StoreError;
 use keywright_store::cluster::{ClusterSession, NodeRow, Standing};
 use tokio::sync::{Notify, oneshot};
 
 use super::Shared;
+use super::node::RENEWALS;
 use crate::rules::Rule;
 
 /// How a change came to be known to all.
@@ -104,6 +106,9 @@ impl Waiting {
             });
         }
         self.wake.notify_one();
+        if !standing.is_own {
+            self.shared.asked.notify_one();
+        }
         let until = t1 + standing.terms.outwaited();
         let nodes = tokio::select! {
             nodes = answered => nodes.ok(),
@@ -131,7 +136,7 @@ impl Waiting {
     /// Reads the nodes as long as somebody waits for them. Never ends.
     pub(super) async fn watch(&self, mut session: Box<dyn ClusterSession>) {
         let mut asked = 0;
-        let mut applied = self.shared.applied.subscribe();
+        let mut heard = self.shared.heard.subscribe();
         loop {
             let Some(first) = self.first_waited_for() else {
                 asked = 0;
@@ -139,10 +144,13 @@ impl Waiting {
                 continue;
             };
             // The other nodes hear of a change when this one does: to ask before would be in vain.
-            let is_heard_of = applied.wait_for(|applied| *applied >= first);
+            let is_heard_of = heard.wait_for(|heard| *heard >= first.seq);
             let _ = tokio::time::timeout(PAUSES.0, is_heard_of).await;
             let begun = self.queue().next;
-            match session.nodes().await {
+            // A connection on which nothing comes must not keep others from being known.
+            let bound = first.terms.lease / RENEWALS;
+            let nodes = tokio::time::timeout(bound, session.nodes()).await;
+            match nodes.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned()))) {
                 Ok(nodes) => {
                     self.shared
                         .sightings()
@@ -173,10 +181,11 @@ impl Waiting {
     }
 
     /// The oldest change that somebody waits for.
-    fn first_waited_for(&self) -> Option<u64> {
+    fn first_waited_for(&self) -> Option<Standing> {
         let mut queue = self.queue();
         queue.waiters.retain(|waiter| !waiter.answer.is_closed());
-        queue.waiters.iter().map(|waiter| waiter.standing.seq).min()
+        let waited_for = queue.waiters.iter().map(|waiter| waiter.standing);
+        waited_for.min_by_key(|standing| standing.seq)
     }
 
     /// Answers those who waited before `begun` and whose change every one of these nodes knows.

@@ -6,10 +6,13 @@ use std::time::Duration;
 use keywright_core::ambient::Clock;
 use keywright_core::authority::{Caller, KeyEdit};
 use keywright_core::decision::Code;
+use keywright_core::digest::Digest;
 use keywright_core::lifecycle::Transition;
 use keywright_engine::coherence::{Membership, NodeOptions, Settled};
 use keywright_engine::{Lease, VerifierOptions};
-use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId, Settling, Standing};
+use keywright_store::cluster::{
+    LeaseTerms, LogMark, LogRow, NodeCard, NodeId, Settling, Standing, Told, Word,
+};
 use keywright_store::{KeyEdited, KeySelector, LoggedChange, Scope, Store};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -321,6 +324,48 @@ async fn a_node_whose_lease_runs_out_while_it_is_renewed_begins_anew() {
     other.world.store.queries();
     assert_eq!(other.code(&key).await, Code::Valid);
     assert_eq!(other.world.store.queries(), 1, "nothing was in memory");
+}
+
+/// Whoever may connect to the database can spread word, of whatever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn word_of_a_change_that_nobody_committed_has_no_change_answered() {
+    let (one, other, key) = two().await;
+    one.change(&key, Transition::Suspend).await;
+    one.change(&key, Transition::Reactivate).await;
+    assert_eq!(other.code(&key).await, Code::Valid);
+    let cluster = one.world.store.clone().cluster().expect("nodes share it");
+    let mut session = cluster.session();
+    for round in 0..10 {
+        let newest = session.read_log(None).await.expect("an answer").rows[0].mark;
+        let invented = LogRow {
+            mark: LogMark {
+                seq: newest.seq + 1,
+                nonce: [7; 16],
+            },
+            scope: Scope::Key(Digest::of("no key")),
+        };
+        other.world.store.word.spread(Word::Of(vec![Told {
+            after: newest.nonce,
+            row: invented,
+        }]));
+        let (transition, code) = CYCLE[round % 2];
+        one.change(&key, transition).await;
+        assert_eq!(other.code(&key).await, code, "{round}");
+    }
+}
+
+/// What a node told may be lost with the machine of the database: it is not durable.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_told_and_was_lost_is_told_again() {
+    let (one, other, key) = two().await;
+    other.world.store.word.lose_one();
+    // Its clock stands: only by being told can the change be answered.
+    let change = one.change(&key, Transition::Suspend);
+    tokio::time::timeout(LONG, change)
+        .await
+        .expect("it is told");
+    assert!(other.world.store.word.is_lost());
+    assert_eq!(other.code(&key).await, Code::Suspended);
 }
 
 /// As where a restore lost a change that this process had committed, of which its memory is told only then.

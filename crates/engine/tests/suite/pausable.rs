@@ -1,6 +1,6 @@
 //! A real store that counts what it is asked, and waits, fails or panics when a test says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +14,8 @@ use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
-    Cluster, ClusterSession, Joined, LeaseTerms, LogPart, NodeCard, NodeFigures, NodeId, NodeRow,
-    Settling, Survey, Word,
+    Cluster, ClusterSession, Joined, LeaseTerms, LogMark, LogPart, NodeCard, NodeFigures, NodeId,
+    NodeRow, Settling, Survey, Word,
 };
 use keywright_store::console::Console;
 use keywright_store::{
@@ -23,7 +23,7 @@ use keywright_store::{
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
     StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::world::LONG;
 
@@ -153,6 +153,8 @@ pub(crate) struct PausableStore {
     pub(crate) uses: Way,
     /// [`ClusterSession::renew`].
     pub(crate) renewals: Arc<Way>,
+    /// [`ClusterSession::word`] and [`ClusterSession::tell_applied`].
+    pub(crate) word: Arc<Rumour>,
     /// If this is set, only the loads of this key pass the gates.
     only: Mutex<Option<Digest>>,
     /// Keys that are in no table.
@@ -173,6 +175,7 @@ impl PausableStore {
             direct: Way::default(),
             uses: Way::default(),
             renewals: Arc::default(),
+            word: Arc::default(),
             only: Mutex::default(),
             invented: Mutex::default(),
             imported: Mutex::default(),
@@ -210,10 +213,53 @@ impl PausableStore {
     }
 }
 
+/// What comes to a node beside what the database says, and what is lost on its way.
+#[derive(Default)]
+pub(crate) struct Rumour {
+    words: Mutex<VecDeque<Word>>,
+    there: Notify,
+    to_lose: AtomicUsize,
+}
+
+impl Rumour {
+    /// Tells a node of what nobody committed.
+    pub(crate) fn spread(&self, word: Word) {
+        self.words.lock().unwrap().push_back(word);
+        self.there.notify_one();
+    }
+
+    /// Loses the next thing that a node tells, as a crash of the database can.
+    pub(crate) fn lose_one(&self) {
+        self.to_lose.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether nothing is still to be lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.to_lose.load(Ordering::SeqCst) == 0
+    }
+
+    fn loses(&self) -> bool {
+        let fewer = |left: usize| left.checked_sub(1);
+        self.to_lose
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
+            .is_ok()
+    }
+
+    async fn next(&self) -> Word {
+        loop {
+            if let Some(word) = self.words.lock().unwrap().pop_front() {
+                return word;
+            }
+            self.there.notified().await;
+        }
+    }
+}
+
 /// The real cluster, whose nodes renew behind gates.
 struct PausableCluster {
     real: Arc<dyn Cluster>,
     renewals: Arc<Way>,
+    word: Arc<Rumour>,
 }
 
 impl Cluster for PausableCluster {
@@ -221,6 +267,7 @@ impl Cluster for PausableCluster {
         Box::new(PausableSession {
             real: self.real.session(),
             renewals: self.renewals.clone(),
+            word: self.word.clone(),
         })
     }
 
@@ -228,6 +275,7 @@ impl Cluster for PausableCluster {
         Box::new(PausableSession {
             real: self.real.listening_session(),
             renewals: self.renewals.clone(),
+            word: self.word.clone(),
         })
     }
 }
@@ -235,6 +283,7 @@ impl Cluster for PausableCluster {
 struct PausableSession {
     real: Box<dyn ClusterSession>,
     renewals: Arc<Way>,
+    word: Arc<Rumour>,
 }
 
 #[async_trait]
@@ -263,8 +312,11 @@ impl ClusterSession for PausableSession {
         self.real.read_log(from).await
     }
 
-    async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError> {
-        self.real.tell_applied(id, seq).await
+    async fn tell_applied(&mut self, id: NodeId, mark: LogMark) -> Result<bool, StoreError> {
+        if self.word.loses() {
+            return Ok(true);
+        }
+        self.real.tell_applied(id, mark).await
     }
 
     async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreError> {
@@ -280,7 +332,11 @@ impl ClusterSession for PausableSession {
     }
 
     async fn word(&mut self) -> Result<Word, StoreError> {
-        self.real.word().await
+        let rumour = self.word.clone();
+        tokio::select! {
+            word = self.real.word() => word,
+            word = rumour.next() => Ok(word),
+        }
     }
 }
 
@@ -351,7 +407,12 @@ impl Store for PausableStore {
     fn cluster(self: Arc<Self>) -> Option<Arc<dyn Cluster>> {
         let real = self.real.clone().cluster()?;
         let renewals = self.renewals.clone();
-        Some(Arc::new(PausableCluster { real, renewals }))
+        let word = self.word.clone();
+        Some(Arc::new(PausableCluster {
+            real,
+            renewals,
+            word,
+        }))
     }
 
     fn is_exclusive(&self) -> bool {

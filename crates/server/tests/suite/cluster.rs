@@ -160,7 +160,8 @@ async fn of_another_node_is_told_what_it_told_and_the_most_that_can_be_left_of_i
     assert_eq!(sighted, expected);
     world.clock.advance(Duration::from_millis(1500));
     assert_eq!(other().await["lease_left_ms"], 500);
-    session.tell_applied(card.id, 1).await.unwrap();
+    let newest = session.read_log(None).await.unwrap().rows[0].mark;
+    session.tell_applied(card.id, newest).await.unwrap();
     session.renew(card.id, 2, figures).await.unwrap();
     let renewed = other().await;
     assert_eq!(

@@ -49,9 +49,11 @@ pub(super) const SURVEY: &str = concat!(
     node_columns!(),
     " FROM cluster c LEFT JOIN nodes n ON TRUE WHERE c.id = 1 ORDER BY n.node_id"
 );
-/// It may be lost with the machine: then the node tells it again, and changes wait for that.
+/// It may be lost with the machine: then the node finds its row so at its next renewal, and tells it again. What is told must
+/// stand in the log, of this history: a node may have heard of it only.
 pub(super) const TELL: &str = "WITH relaxed AS (SELECT set_config('synchronous_commit', 'off', true)) \
-     UPDATE nodes SET applied_seq = $2 FROM relaxed WHERE node_id = $1 AND applied_seq < $2";
+     UPDATE nodes SET applied_seq = GREATEST(applied_seq, CAST($2 AS BIGINT)) FROM relaxed WHERE node_id = $1 \
+     AND (CAST($2 AS BIGINT) = 0 OR EXISTS (SELECT 1 FROM change_log WHERE seq = $2 AND nonce = $3))";
 pub(super) const REMOVE: &str = "DELETE FROM nodes WHERE node_id = $1 AND renewal = $2";
 pub(super) const LEAVE: &str = "DELETE FROM nodes WHERE node_id = $1";
 /// From the side of `cluster`, so that an empty log has a last seq too; of one snapshot, as any statement is.
@@ -239,14 +241,15 @@ impl ClusterSession for Session {
         })
     }
 
-    async fn tell_applied(&mut self, id: NodeId, seq: u64) -> Result<(), StoreError> {
+    async fn tell_applied(&mut self, id: NodeId, mark: LogMark) -> Result<bool, StoreError> {
         ask!(self, |connection| {
-            sqlx::query(TELL)
+            let told = sqlx::query(TELL)
                 .bind(id.0)
-                .bind(seq.cast_signed())
+                .bind(mark.seq.cast_signed())
+                .bind(mark.nonce.as_slice())
                 .execute(connection)
                 .await?;
-            Ok(())
+            Ok(told.rows_affected() > 0)
         })
     }
 
@@ -281,27 +284,35 @@ impl ClusterSession for Session {
         };
         let mut heard = listener.try_recv().await;
         // Nothing is waited for from here on: what was heard is not lost.
-        let mut told = Vec::new();
-        while let Ok(Some(notification)) = &heard {
-            let Some(one) = word::told(notification.payload()) else {
-                return Ok(Word::OfSome);
-            };
-            told.push(one);
-            if told.len() == LOG_PART {
-                break;
+        let mut told = Some(Vec::new());
+        for _ in 0..LOG_PART {
+            match heard {
+                Ok(Some(notification)) => {
+                    told = told
+                        .zip(word::told(notification.payload()))
+                        .map(|(mut told, one)| {
+                            told.push(one);
+                            told
+                        });
+                }
+                // The driver would make the connection again by itself, perhaps to another database.
+                Ok(None) => {
+                    self.link = None;
+                    let broke = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+                    return Err(meaning(broke.into()));
+                }
+                Err(error) => {
+                    self.link = None;
+                    return Err(meaning(error.into()));
+                }
             }
             match listener.try_recv().now_or_never() {
                 Some(next) => heard = next,
-                None => break,
+                None => return Ok(told.map_or(Word::OfSome, Word::Of)),
             }
         }
-        if !told.is_empty() {
-            // A connection that broke meanwhile says so again.
-            return Ok(Word::Of(told));
-        }
-        self.link = None;
-        let broke = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
-        Err(meaning(heard.err().unwrap_or_else(broke).into()))
+        // The last one that was heard is not in it.
+        Ok(Word::OfSome)
     }
 }
 

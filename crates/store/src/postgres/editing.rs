@@ -121,7 +121,7 @@ impl Primary {
             .iter()
             .map(|waiting| (&waiting.asked.edit, &waiting.asked.nonce))
             .collect();
-        let making = transaction(&mut connection, &edits);
+        let making = transaction(&mut connection, &edits, self.tells);
         let made = tokio::time::timeout(self.patience, making)
             .await
             .map_err(|_| NotMade::Any(timed_out()))
@@ -138,6 +138,7 @@ impl Primary {
 async fn transaction(
     connection: &mut Connection,
     edits: &[(&EditKey, &[u8; 16])],
+    tells: bool,
 ) -> Result<Vec<(Carried<KeyEdited>, Option<Standing>)>, NotMade> {
     let made = async {
         let mut found = lock_and_read(connection, edits).await;
@@ -146,7 +147,7 @@ async fn transaction(
                 .execute(&mut *connection)
                 .await
                 .map_err(|error| NotMade::of(error.into()))?;
-            prepared::prepare_all(connection)
+            prepared::prepare_all(connection, tells)
                 .await
                 .map_err(NotMade::of)?;
             found = lock_and_read(connection, edits).await;

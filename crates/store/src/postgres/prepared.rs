@@ -46,7 +46,15 @@ pub(super) static COUNT_UP: Prepared = Prepared::named("count_up", || {
 });
 /// Adds a change to the log, and tells of it: that which is so many before the last of those that were counted, with the
 /// columns of the log. Begun when they were counted, it sees what stands before it in the log.
-pub(super) static APPEND: Prepared = Prepared::named("append", || {
+pub(super) static APPEND: Prepared = Prepared::named("append", || appending(true));
+static APPEND_SILENTLY: LazyLock<String> = LazyLock::new(|| appending(false));
+
+fn appending(tells: bool) -> String {
+    let told = if tells {
+        format!("pg_notify('{}', {})", word::CHANNEL, word::OF_ROW)
+    } else {
+        "''".to_owned()
+    };
     format!(
         "WITH added AS (SELECT c.last_seq - CAST($1 AS BIGINT) AS seq, COALESCE(l.nonce, {beginning}) AS previous, \
              CAST($2 AS BYTEA) AS nonce, CAST($3 AS TEXT) AS kind, CAST($4 AS BYTEA) AS key_hash, \
@@ -54,12 +62,10 @@ pub(super) static APPEND: Prepared = Prepared::named("append", || {
              FROM cluster c LEFT JOIN change_log l ON l.seq = c.last_seq - CAST($1 AS BIGINT) - 1 WHERE c.id = 1), \
          appended AS (INSERT INTO change_log (seq, nonce, kind, key_hash, user_id, keyspace, at, protocol) \
              SELECT seq, nonce, kind, key_hash, user_id, keyspace, CAST($7 AS BIGINT), {PROTOCOL} FROM added) \
-         SELECT seq AS last_seq, lease_ms, margin_ms, CAST(pg_notify('{channel}', {of_row}) AS TEXT) AS told FROM added",
+         SELECT seq AS last_seq, lease_ms, margin_ms, CAST({told} AS TEXT) AS told FROM added",
         beginning = literal::bytes(&LogMark::BEGINNING.nonce),
-        channel = word::CHANNEL,
-        of_row = word::OF_ROW,
     )
-});
+}
 
 static ALL: [&Prepared; 10] = [
     &LOCK_BY_ID,
@@ -79,9 +85,14 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|prepared| prepared.text.as_str())
 }
 
-/// Prepares them on a connection that lacks some, outside of any transaction.
-pub(super) async fn prepare_all(connection: &mut Connection) -> Result<(), Failure> {
+/// Prepares them on a connection that lacks some, outside of any transaction; so that changes are told of, or are not.
+pub(super) async fn prepare_all(connection: &mut Connection, tells: bool) -> Result<(), Failure> {
     for Prepared { name, text } in ALL {
+        let text = if *name == APPEND.name && !tells {
+            &APPEND_SILENTLY
+        } else {
+            text
+        };
         let prepare = AssertSqlSafe(format!("PREPARE keywright_{name} AS {}", **text));
         let prepared = sqlx::raw_sql(prepare).execute(&mut *connection).await;
         match prepared.map_err(Failure::from) {

@@ -184,6 +184,7 @@ async fn who_gets_no_connection_in_time_is_told_so() {
         max_connections: 1,
         patience: Duration::from_secs(1),
         statement_timeout: Duration::from_secs(3),
+        ..Options::default()
     };
     let impatient = connect_at_last(postgres_url(&world), options).await;
     let alice = user("alice");

@@ -12,10 +12,12 @@ use keywright_store::cluster::{
     Agreed, Cluster, ClusterSession, LeaseTerms, LogMark, NodeCard, NodeFigures, NodeId, NodeRow,
     PROTOCOL, Survey, Told, Word,
 };
-use keywright_store::{KeySelector, Scope, StoreError};
+use keywright_store::postgres::{Options, PostgresStore};
+use keywright_store::{KeySelector, Scope, Store as _, StoreError};
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
+use crate::ambient::Counting;
 use crate::world::{World, keyspace_name, postgres_url, user};
 
 async fn world() -> (World, Arc<dyn Cluster>) {
@@ -143,8 +145,10 @@ async fn a_survey_tells_how_far_the_history_is_and_who_shares_it() {
     let key = world.key("ada").await;
     world.transition(&key, Transition::Suspend).await;
     world.transition(&key, Transition::Reactivate).await;
+    let newest = place(&mut *session, 2).await;
     for number in [1, 2] {
-        session.tell_applied(card(number).id, 2).await.unwrap();
+        let told = session.tell_applied(card(number).id, newest).await;
+        assert_eq!(told, Ok(true));
     }
     world.store.trim_log(1).await.unwrap();
     let survey = world.store.survey().await.unwrap();
@@ -233,13 +237,47 @@ async fn a_node_is_removed_only_at_the_renewal_that_was_seen() {
 
 #[tokio::test]
 async fn what_was_applied_never_goes_back() {
-    let (_world, cluster) = world().await;
+    let (world, cluster) = world().await;
     let mut session = cluster.session();
     join(&mut *session, 1, None).await;
-    for (told, seq) in [(3, 3), (2, 3), (4, 4)] {
-        session.tell_applied(card(1).id, told).await.unwrap();
+    assert_eq!(
+        session.tell_applied(card(1).id, LogMark::BEGINNING).await,
+        Ok(true)
+    );
+    let key = world.key("ada").await;
+    for transition in [Transition::Suspend, Transition::Reactivate] {
+        world.transition(&key, transition).await;
+        world.transition(&key, Transition::Suspend).await;
+    }
+    for (told, seq) in [(2, 2), (1, 2), (3, 3)] {
+        let mark = place(&mut *session, told).await;
+        assert_eq!(session.tell_applied(card(1).id, mark).await, Ok(true));
         assert_eq!(nodes(&mut *session).await[0].applied_seq, seq);
     }
+}
+
+#[tokio::test]
+async fn what_does_not_stand_in_the_log_is_not_told() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.session();
+    join(&mut *session, 1, None).await;
+    let key = world.key("ada").await;
+    world.transition(&key, Transition::Suspend).await;
+    let real = place(&mut *session, 1).await;
+    let invented = [
+        LogMark { seq: 2, ..real },
+        LogMark {
+            nonce: [7; 16],
+            ..real
+        },
+    ];
+    for mark in invented {
+        assert_eq!(session.tell_applied(card(1).id, mark).await, Ok(false));
+    }
+    assert_eq!(nodes(&mut *session).await[0].applied_seq, 0);
+    // Nor does anybody tell for a node that is not there.
+    assert_eq!(session.tell_applied(card(2).id, real).await, Ok(false));
+    assert_eq!(session.tell_applied(card(1).id, real).await, Ok(true));
 }
 
 #[tokio::test]
@@ -285,15 +323,16 @@ async fn what_every_node_has_applied_is_trimmed_and_the_newest_change_stays() {
     for number in [1, 2] {
         session.join(&card(number), 1, Some(0), None).await.unwrap();
     }
-    session.tell_applied(card(1).id, 6).await.unwrap();
+    let [fourth, sixth] = [place(&mut *session, 4).await, place(&mut *session, 6).await];
+    session.tell_applied(card(1).id, sixth).await.unwrap();
     assert_eq!(world.store.trim_log(0).await, Ok(6));
-    session.tell_applied(card(2).id, 4).await.unwrap();
+    session.tell_applied(card(2).id, fourth).await.unwrap();
     assert_eq!(
         world.store.trim_log(0).await,
         Ok(3),
         "4 itself is what node 2 looks for"
     );
-    session.tell_applied(card(2).id, 6).await.unwrap();
+    session.tell_applied(card(2).id, sixth).await.unwrap();
     assert_eq!(world.store.trim_log(2).await, Ok(2));
     assert_eq!(world.store.trim_log(0).await, Ok(1));
 }
@@ -327,6 +366,11 @@ async fn an_embedded_database_is_trimmed_to_its_newest_changes_in_parts() {
     assert_eq!(world.store.trim_log(5).await, Ok(5));
 }
 
+/// The place of a change in the log.
+async fn place(session: &mut dyn ClusterSession, seq: u64) -> LogMark {
+    session.read_log(Some(seq)).await.unwrap().rows[0].mark
+}
+
 /// What it is told of next.
 async fn told(session: &mut dyn ClusterSession) -> Vec<Told> {
     let word = tokio::time::timeout(Duration::from_secs(30), session.word()).await;
@@ -355,13 +399,8 @@ async fn changes_are_told_of_as_they_stand_in_the_log() {
         .edit_keyspace(keyspace_name("default"), edit, world.by())
         .await
         .unwrap();
-    world
-        .store
-        .delete_user(user("ada"), world.by())
-        .await
-        .unwrap();
     let mut heard = Vec::new();
-    while heard.len() < 3 {
+    while heard.len() < 2 {
         heard.extend(told(&mut *session).await);
     }
     let log = session.read_log(Some(1)).await.unwrap().rows;
@@ -373,6 +412,41 @@ async fn changes_are_told_of_as_they_stand_in_the_log() {
         after = nonce;
     }
     assert_eq!(heard, expected);
+}
+
+#[tokio::test]
+async fn who_listens_is_told_of_no_user() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.listening_session();
+    session.read_log(None).await.unwrap();
+    world.key("ada").await;
+    let deleted = world.store.delete_user(user("ada"), world.by()).await;
+    assert_eq!(deleted, Ok(true));
+    let heard = tokio::time::timeout(Duration::from_secs(30), session.word()).await;
+    assert_eq!(heard.expect("it is told"), Ok(Word::OfSome));
+}
+
+#[tokio::test]
+async fn where_the_database_is_not_to_tell_nothing_is_told() {
+    let (world, cluster) = world().await;
+    let mut session = cluster.listening_session();
+    session.read_log(None).await.unwrap();
+    let options = Options {
+        tells: false,
+        ..Options::default()
+    };
+    let (clock, entropy) = (world.clock.clone(), Arc::new(Counting));
+    let silent = PostgresStore::connect(postgres_url(&world), clock, entropy, options)
+        .await
+        .unwrap();
+    let key = world.key("ada").await;
+    let which = KeySelector::Id(key.key.id);
+    let suspend = KeyEdit::Transition(Transition::Suspend);
+    let edited = silent.edit_key(which, Caller::Operator, suspend, world.by());
+    edited.await.unwrap();
+    world.transition(&key, Transition::Reactivate).await;
+    let heard = told(&mut *session).await;
+    assert_eq!(heard[0].row.mark.seq, 2, "the first that is told of");
 }
 
 #[tokio::test]

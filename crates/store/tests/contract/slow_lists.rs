@@ -36,6 +36,7 @@ async fn open_small(world: &World) -> Arc<dyn Store> {
                 max_connections: 4,
                 patience: PATIENCE,
                 statement_timeout: PATIENCE,
+                ..PostgresOptions::default()
             };
             let (clock, entropy) = (world.clock.clone(), Arc::new(Counting));
             let store = PostgresStore::connect(database.url(), clock, entropy, options).await;
