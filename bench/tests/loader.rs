@@ -29,7 +29,7 @@ async fn is_loaded_as_if_it_had_been_made(database: Database) {
     let user = store.find_user(&owner(25).unwrap()).await.unwrap().unwrap();
     assert_eq!(user.api_keys, KEYS_PER_USER);
     let theirs = KeyQuery {
-        user_id: user.id,
+        user_id: Some(user.id),
         status: None,
         keyspace: None,
         after: None,

@@ -108,7 +108,7 @@ pub(crate) async fn make_another(
 /// Whether there is a service key, of whatever status.
 pub(crate) async fn exists(store: &dyn Store) -> Result<bool, Failure> {
     let query = KeyQuery {
-        user_id: UserId::reserved(),
+        user_id: Some(UserId::reserved()),
         status: None,
         keyspace: None,
         after: None,

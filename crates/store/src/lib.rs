@@ -273,7 +273,7 @@ pub trait Store: Send + Sync + 'static {
     /// How far its history is, and who shares it: one query.
     async fn survey(&self) -> Result<Survey, StoreError>;
 
-    /// One page of a user's keys, newest first.
+    /// One page of a user's keys, or of everybody's, newest first.
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;
 
     /// Changes a key by [`keywright_core::authority::edit`], asked under a lock on the key (and, for service keys,

@@ -36,8 +36,8 @@ pub struct Page<T> {
 /// Which keys to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyQuery {
-    /// Whose.
-    pub user_id: UserId,
+    /// Whose; everybody's but service keys where nothing is said.
+    pub user_id: Option<UserId>,
     /// Only those in this state.
     pub status: Option<Status>,
     /// Only those of this keyspace.

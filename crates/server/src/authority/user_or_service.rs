@@ -26,6 +26,15 @@ impl<O: Needed> Authority for UserOrService<O> {
 }
 
 impl<O> UserOrService<O> {
+    /// For whoever was found to hold the operation.
+    pub(crate) const fn admitted(caller: Caller, actor: Actor) -> Self {
+        Self {
+            caller,
+            actor,
+            operation: PhantomData,
+        }
+    }
+
     /// Whose keys are meant, where a route needs to know: the user, the one that a service key acts for, or the
     /// reserved owner where service keys themselves are meant.
     ///
@@ -78,11 +87,7 @@ impl<O: Needed> FromRequestParts<AppState> for UserOrService<O> {
                     kind: ActorKind::User,
                     id: user.to_string(),
                 };
-                return Ok(Self {
-                    caller: Caller::User(user),
-                    actor,
-                    operation: PhantomData,
-                });
+                return Ok(Self::admitted(Caller::User(user), actor));
             }
             let key = credential::service_key(text, O::OPERATION, state).await?;
             let acting_for = credential::acting_for(&parts.headers)?;
@@ -94,11 +99,7 @@ impl<O: Needed> FromRequestParts<AppState> for UserOrService<O> {
                 grants: key.grants,
                 acting_for,
             };
-            Ok(Self {
-                caller,
-                actor,
-                operation: PhantomData,
-            })
+            Ok(Self::admitted(caller, actor))
         };
         admitted
             .await

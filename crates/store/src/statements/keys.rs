@@ -36,6 +36,12 @@ statements! {
          AND (CAST($4 AS TEXT) IS NULL OR k.status = $4) AND (CAST($5 AS TEXT) IS NULL OR k.keyspace = $5) \
          ORDER BY k.created_at DESC, k.id DESC LIMIT $6"
     );
+    // Of everybody: ids are in the order of their making.
+    LIST_ALL = concat!(
+        "SELECT ", key_columns!(), " FROM api_keys k WHERE k.id < $1 AND k.user_id <> '' \
+         AND (CAST($2 AS TEXT) IS NULL OR k.status = $2) AND (CAST($3 AS TEXT) IS NULL OR k.keyspace = $3) \
+         ORDER BY k.id DESC LIMIT $4"
+    );
     ANY_OF_OWNER = "SELECT 1 FROM api_keys WHERE user_id = $1 LIMIT 1";
 }
 
@@ -103,7 +109,7 @@ pub(super) async fn find(
         .transpose()
 }
 
-/// One page of a user's keys, newest first.
+/// One page of somebody's keys, or everybody's, newest first.
 pub(super) async fn list(
     connection: &mut Connection,
     asked: &KeyQuery,
@@ -113,10 +119,14 @@ pub(super) async fn list(
         at: Timestamp::from_micros(i64::MAX),
         id: Uuid::max(),
     });
-    let found = query(LIST)
-        .bind(asked.user_id.as_str())
-        .bind(after.at.as_micros())
-        .bind(after.id)
+    let listing = match &asked.user_id {
+        Some(user) => query(LIST)
+            .bind(user.as_str())
+            .bind(after.at.as_micros())
+            .bind(after.id),
+        None => query(LIST_ALL).bind(after.id),
+    };
+    let found = listing
         .bind(asked.status.map(Status::as_str))
         .bind(asked.keyspace.as_ref().map(KeyspaceName::as_str))
         .bind(one_more(asked.limit))

@@ -237,7 +237,7 @@ async fn ten_keys_that_share_a_prefix_are_all_found(world: World) {
 
 fn all_of(user_id: &str) -> KeyQuery {
     KeyQuery {
-        user_id: user(user_id),
+        user_id: Some(user(user_id)),
         status: None,
         keyspace: None,
         after: None,

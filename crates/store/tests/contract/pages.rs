@@ -87,7 +87,7 @@ async fn pages_of_keys_put_together_are_the_list(world: World) {
                     id: last.key.id.0,
                 });
                 let query = KeyQuery {
-                    user_id: user(&owner),
+                    user_id: Some(user(&owner)),
                     status: None,
                     keyspace: None,
                     after,

@@ -34,7 +34,7 @@ fn everything() -> Grants {
 
 async fn all_service_keys(world: &World) -> Vec<KeyRecord> {
     let query = KeyQuery {
-        user_id: UserId::reserved(),
+        user_id: Some(UserId::reserved()),
         status: None,
         keyspace: None,
         after: None,

@@ -182,7 +182,7 @@ async fn keys_are_counted_right_whatever_happens_at_once(world: World) {
     let (created, ()) = tokio::join!(creations, deletions);
     assert!(created.iter().all(Result::is_ok), "{created:?}");
     let query = KeyQuery {
-        user_id: user("alice"),
+        user_id: Some(user("alice")),
         status: None,
         keyspace: None,
         after: None,

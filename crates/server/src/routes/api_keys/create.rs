@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use keywright_api::{CreateKey, CreatedKey};
-use keywright_core::authority::may_create;
+use keywright_core::audit::Attribution;
+use keywright_core::authority::{Caller, may_create};
 use keywright_core::identifier::{KeyId, time_ordered_id};
 use keywright_core::key::{KeyRecord, Metadata};
 use keywright_core::key_text::KeyText;
@@ -44,6 +45,26 @@ pub(crate) async fn generate_api_key(
     provenance: Provenance,
     Json(wanted): Json<CreateKey>,
 ) -> Result<impl IntoResponse, Problem> {
+    let minted = mint(authority, wanted, provenance, &state).await?;
+    let created = minted.keep(&state).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Answer(created)))
+}
+
+/// A key that was asked for rightly and is stored nowhere yet.
+pub(crate) struct Minted {
+    text: KeyText,
+    record: KeyRecord,
+    caller: Caller,
+    by: Attribution,
+}
+
+/// Checks what is asked for, and mints the key.
+pub(crate) async fn mint(
+    authority: UserOrService<KeysWrite>,
+    wanted: CreateKey,
+    provenance: Provenance,
+    state: &AppState,
+) -> Result<Minted, Problem> {
     let mut validation = Validation::default();
     let name = wanted.keyspace.unwrap_or_else(|| DEFAULT.to_owned());
     let Some(name) = validation.keyspace_name("/keyspace", name) else {
@@ -77,24 +98,38 @@ pub(crate) async fn generate_api_key(
     may_create(&authority.caller, &keyspace, grants).map_err(|refusal| refused(&refusal))?;
 
     let text = KeyText::mint(&keyspace.prefix, tag_keys.newest(), &*state.entropy)?;
-    let by = provenance.of(authority.actor, &state)?;
+    let by = provenance.of(authority.actor, state)?;
     let id = KeyId(time_ordered_id(&*state.clock, &*state.entropy)?);
     let mut record = KeyRecord::minted(&text, id, keyspace, user_id, name, grants, by.at);
     record.key.description = description.flatten();
     record.key.expires_at = expires_at.flatten();
     record.key.metadata = metadata.flatten().unwrap_or_else(Metadata::empty);
-    let made = state
-        .store
-        .create_key(record.clone(), authority.caller, by)
-        .await?;
-    if let KeyCreated::Refused(refusal) = made {
-        return Err(refused(&refusal));
+    Ok(Minted {
+        text,
+        record,
+        caller: authority.caller,
+        by,
+    })
+}
+
+impl Minted {
+    /// Stores it; from then on it is a key.
+    pub(crate) async fn keep(self, state: &AppState) -> Result<CreatedKey, Problem> {
+        let Self {
+            text,
+            record,
+            caller,
+            by,
+        } = self;
+        let made = state.store.create_key(record.clone(), caller, by).await?;
+        if let KeyCreated::Refused(refusal) = made {
+            return Err(refused(&refusal));
+        }
+        Ok(CreatedKey {
+            api_key: wire::key(&record),
+            plain_text_key: text.expose().to_owned(),
+        })
     }
-    let created = CreatedKey {
-        api_key: wire::key(&record),
-        plain_text_key: text.expose().to_owned(),
-    };
-    Ok(([(CACHE_CONTROL, "no-store")], Answer(created)))
 }
 
 /// Ends in what was refused so far.

@@ -94,7 +94,7 @@ impl KeyFilter {
         let after = validation.cursor(self.cursor.as_deref());
         validation.done()?;
         let query = KeyQuery {
-            user_id: owner,
+            user_id: Some(owner),
             status,
             keyspace,
             after,
