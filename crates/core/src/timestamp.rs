@@ -31,6 +31,13 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// This moment and `duration` less; the beginning of time where that does not fit.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// This moment and `duration` more; the end of time where that does not fit.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {

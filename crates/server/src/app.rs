@@ -17,6 +17,7 @@ use utoipa::openapi::{OpenApi, Paths};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::authority::Needs;
+use crate::console;
 use crate::exchange;
 use crate::openapi;
 use crate::propagation;
@@ -118,7 +119,7 @@ pub(crate) fn parts() -> (Router<AppState>, OpenApi, Vec<RouteEntry>) {
 /// The whole application.
 pub(crate) fn router(state: AppState, settings: &Settings) -> Router {
     let (api, ..) = parts();
-    let mut router = api.merge(routes::documentation());
+    let mut router = api.merge(routes::documentation()).merge(console::router());
     if settings.serve_metrics {
         router = router.merge(routes::metrics());
     }

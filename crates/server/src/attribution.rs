@@ -41,6 +41,11 @@ impl FromRequestParts<AppState> for Provenance {
 }
 
 impl Provenance {
+    /// The address and the program that the request came from.
+    pub(crate) fn place(self) -> (String, Option<String>) {
+        (self.exchange.source.to_string(), self.user_agent)
+    }
+
     /// The attribution of a change that `actor` makes now.
     ///
     /// # Errors

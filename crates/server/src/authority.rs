@@ -3,7 +3,7 @@
 //! A handler is registered through [`needs_of`], which compiles only where the first argument is an [`Authority`].
 //! So a route without one is no program.
 
-mod credential;
+pub(crate) mod credential;
 mod holder;
 mod service;
 mod user_or_service;

@@ -16,6 +16,7 @@ use futures::FutureExt;
 use keywright_api::ErrorCode;
 use keywright_core::ambient::EntropyError;
 
+use crate::console::Page;
 use crate::problem::Problem;
 use crate::propagation::Propagation;
 use crate::request_id::{self, REQUEST_ID};
@@ -163,9 +164,10 @@ fn request_id(state: &AppState, headers: &HeaderMap) -> Result<Arc<str>, Entropy
     }
 }
 
-/// Every error becomes a problem document, the libraries' own included.
+/// Every error becomes a problem document, the libraries' own included; but for those that are pages.
 fn finish(mut response: Response, request_id: &str) -> (Option<ErrorCode>, Response) {
-    if !response.status().is_client_error() && !response.status().is_server_error() {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error || response.extensions().get::<Page>().is_some() {
         return (None, response);
     }
     let problem = response

@@ -8,6 +8,7 @@
 mod app;
 mod attribution;
 mod authority;
+mod console;
 mod exchange;
 mod extract;
 mod failures;

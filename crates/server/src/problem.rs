@@ -140,6 +140,16 @@ impl Problem {
         )
     }
 
+    /// What to do, in a sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Refused fields, each with its place.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
     }

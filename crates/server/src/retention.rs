@@ -7,10 +7,14 @@ use std::time::Duration;
 use keywright_core::timestamp::Timestamp;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::console::LIFETIME;
 use crate::state::AppState;
 
 /// How often counts of use are removed.
 const OF_USE: Duration = Duration::from_hours(1);
+
+/// How often ended sessions of the console are forgotten.
+const OF_CONSOLE: Duration = Duration::from_hours(1);
 
 /// How often the change log is trimmed. A burst of changes is long gone before it takes room worth naming.
 const OF_LOG: Duration = Duration::from_mins(1);
@@ -21,7 +25,25 @@ const KEPT_CHANGES: u64 = 10_000;
 /// Cuts what grows, counts of use to those of `retention` (of any age, where there is none), for as long as the returned
 /// future is polled.
 pub(crate) async fn keep_small(retention: Option<Duration>, state: AppState) {
-    tokio::join!(keep_counts(retention, &state), keep_log(&state));
+    tokio::join!(
+        keep_counts(retention, &state),
+        keep_log(&state),
+        keep_console(&state)
+    );
+}
+
+/// Sessions that have ended, and forms that were sent: one is good only within the session that it was made for.
+async fn keep_console(state: &AppState) {
+    let mut ticks = every(OF_CONSOLE);
+    loop {
+        ticks.tick().await;
+        let now = state.clock.now();
+        let console = state.store.clone().console();
+        let trimmed = console.trim_console(now, now.saturating_sub(2 * LIFETIME));
+        if let Err(error) = trimmed.await {
+            tracing::debug!(%error, "ended sessions could not be forgotten");
+        }
+    }
 }
 
 fn every(interval: Duration) -> Interval {

@@ -1,6 +1,6 @@
 //! One file a route: its documentation, its handler and what it can answer.
 
-mod api_keys;
+pub(crate) mod api_keys;
 mod audit;
 mod cluster;
 mod docs;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
@@ -45,6 +46,17 @@ pub(crate) fn source_of<'a>(
         }
     }
     nearest
+}
+
+/// Whether the client speaks TLS, as far as a trusted proxy says so: this process never does.
+pub(crate) fn is_secure(parts: &Parts, trusted: &[IpNet]) -> bool {
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let is_trusted = peer.is_some_and(|peer| {
+        let peer = peer.to_canonical();
+        trusted.iter().any(|network| network.contains(&peer))
+    });
+    let said = parts.headers.get("x-forwarded-proto");
+    is_trusted && said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// The values of `X-Forwarded-For`.

@@ -44,6 +44,15 @@ async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<
             "the body must be JSON: send Content-Type: application/json",
         ));
     }
+    read_body(request, limit, state).await
+}
+
+/// The whole body, of whatever type, within its limit in bytes and its time.
+pub(crate) async fn read_body(
+    request: Request<Body>,
+    limit: usize,
+    state: &AppState,
+) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
             ErrorCode::PayloadTooLarge,

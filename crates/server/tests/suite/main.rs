@@ -3,6 +3,7 @@
 mod audit;
 mod cluster;
 mod connections;
+mod console;
 mod errors;
 mod failures;
 mod fast_path;

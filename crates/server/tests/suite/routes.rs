@@ -268,7 +268,6 @@ async fn what_is_not_in_the_document_is_for_everybody(store: Kind) {
         (308, Some("/docs/"))
     );
     for path in [
-        "/",
         "/api",
         "/api/",
         "/docs/nothing",

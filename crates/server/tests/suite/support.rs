@@ -2,6 +2,7 @@
 //! holds, and personas who talk to it over HTTP.
 
 mod ambient;
+mod browser;
 mod client;
 mod database;
 mod documented;
@@ -11,6 +12,7 @@ mod store;
 mod token;
 mod world;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Client, CreatedKey, pointers};
 pub(crate) use database::Kind;
 pub(crate) use documented::operations;

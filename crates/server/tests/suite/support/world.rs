@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use super::ambient::{ManualClock, SeededEntropy};
+use super::browser::Browser;
 use super::client::Client;
 use super::database::{Database, Kind};
 use super::raw::Connection;
@@ -115,6 +116,11 @@ impl World {
 
     pub(crate) fn anonymous_at(&self, address: SocketAddr) -> Client {
         Client::new(self.http.clone(), format!("http://{address}").into())
+    }
+
+    /// Somebody at the console who is not signed in.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.http.clone(), format!("http://{}", self.address))
     }
 
     /// A user, by a JWT.

@@ -1,0 +1,51 @@
+//! The web console: pages for people, served at `/` by the same process.
+//!
+//! A page is made from a template of `templates/console`, and every task is a form that works without any script. What a
+//! form asks for is done by the same functions as the API's, by the same rules and with the same waiting; the console
+//! adds who is signed in ([`visitor`]), that a form comes from its own pages ([`posted`]), and how things are shown.
+
+mod account;
+mod assets;
+mod key;
+mod keys;
+mod moment;
+mod new_key;
+mod page;
+mod posted;
+mod refusal;
+mod shown;
+mod sign_in;
+mod theme;
+mod visitor;
+
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+
+pub(crate) use self::page::Page;
+pub(crate) use self::visitor::LIFETIME;
+use crate::state::AppState;
+
+/// Every page and every form.
+pub(crate) fn router() -> Router<AppState> {
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/keys") }))
+        .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-out", post(account::sign_out))
+        .route("/theme", post(theme::choose))
+        .route("/account", get(account::show))
+        .route(
+            "/account/sign-out-everywhere",
+            post(account::sign_out_everywhere),
+        )
+        .route("/account/sessions/{id}/end", post(account::end_session))
+        .route("/keys", get(keys::list).post(new_key::create))
+        .route("/keys/new", get(new_key::show))
+        .route("/keys/{id}", get(key::show).post(key::update))
+        .route("/keys/{id}/permissions", post(key::replace_permissions))
+        .route("/keys/{id}/suspend", post(key::suspend))
+        .route("/keys/{id}/reactivate", post(key::reactivate))
+        .route("/keys/{id}/revoke", post(key::revoke))
+        .layer(middleware::from_fn(refusal::as_a_page))
+        .merge(assets::router())
+}

@@ -1,0 +1,276 @@
+//! `/keys/new`, and the page that shows the text of the key that was made, once.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keywright_api::{CreateKey, ErrorCode, FieldError};
+use keywright_core::digest::Digest;
+use keywright_core::identifier::UserId;
+use keywright_core::keyspace::{DEFAULT, Keyspace, SERVICE};
+use keywright_core::timestamp::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::page::{Frame, Section, page, page_with};
+use super::posted::{Fields, Posted};
+use super::visitor::Visitor;
+use crate::attribution::Provenance;
+use crate::authority::KeysWrite;
+use crate::problem::Problem;
+use crate::routes::api_keys::create::mint;
+use crate::source::is_secure;
+use crate::state::AppState;
+
+/// How long a key may live, as the form offers it: in days.
+const PRESETS: [u16; 3] = [7, 30, 90];
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+#[derive(Template)]
+#[template(path = "console/new_key.html")]
+struct NewKey {
+    frame: Frame,
+    /// Makes a second sending of the same form known. (Scripts ask a form for its `form`, so it is not called that.)
+    once: String,
+    keyspaces: Vec<String>,
+    keyspace: String,
+    permissions: Vec<Choice>,
+    typed: Typed,
+    errors: Vec<FieldError>,
+}
+
+/// A permission that can be chosen.
+struct Choice {
+    name: String,
+    description: String,
+    is_chosen: bool,
+}
+
+/// What somebody typed so far: nothing of it is lost.
+#[derive(Default)]
+struct Typed {
+    name: String,
+    description: String,
+    user: String,
+    expiry: String,
+    expires_on: String,
+    metadata: String,
+}
+
+impl NewKey {
+    /// What is wrong with the field at this pointer of the API's.
+    fn error(&self, pointer: &str) -> Option<&str> {
+        let inside = format!("{pointer}/");
+        self.errors
+            .iter()
+            .find(|error| error.pointer == pointer || error.pointer.starts_with(&inside))
+            .map(|error| error.detail.as_str())
+    }
+
+    fn is_expiry(&self, choice: &str) -> bool {
+        self.typed.expiry == choice
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/shown_once.html")]
+struct ShownOnce<'a> {
+    frame: Frame,
+    id: String,
+    name: String,
+    text: &'a str,
+    /// Where the server is, as the browser reached it.
+    base: String,
+}
+
+/// In which keyspace, and for whom.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Wanted {
+    keyspace: String,
+    user: String,
+}
+
+/// `GET /keys/new`
+pub(super) async fn show(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Problem> {
+    visitor.may::<KeysWrite>(None)?;
+    let mut random = [0; 16];
+    state.entropy.fill(&mut random)?;
+    let typed = Typed {
+        user: wanted.user,
+        expiry: "90".to_owned(),
+        ..Typed::default()
+    };
+    let once = URL_SAFE_NO_PAD.encode(random);
+    let template = form_page(&visitor, &state, once, &wanted.keyspace, &[], typed).await?;
+    Ok(page(&template))
+}
+
+async fn form_page(
+    visitor: &Visitor,
+    state: &AppState,
+    once: String,
+    keyspace: &str,
+    chosen: &[String],
+    typed: Typed,
+) -> Result<NewKey, Problem> {
+    let all = state.store.list_keyspaces().await?;
+    let may_choose = |keyspace: &&Keyspace| {
+        keyspace.name.as_str() != SERVICE && (visitor.is_operator() || keyspace.self_service)
+    };
+    let open: Vec<&Keyspace> = all.iter().filter(may_choose).collect();
+    let named = |name: &str| open.iter().find(|keyspace| keyspace.name.as_str() == name);
+    let current = named(keyspace).or_else(|| named(DEFAULT)).or(open.first());
+    let permissions = current.map_or(&[][..], |keyspace| keyspace.catalogue.permissions());
+    let choice = |permission: &keywright_core::permission::Permission| Choice {
+        name: permission.name.to_string(),
+        description: permission
+            .description
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        is_chosen: chosen.iter().any(|name| name == permission.name.as_str()),
+    };
+    Ok(NewKey {
+        frame: Frame::of(visitor, "New key", Section::Keys),
+        once,
+        keyspace: current
+            .map(|keyspace| keyspace.name.to_string())
+            .unwrap_or_default(),
+        keyspaces: open
+            .iter()
+            .map(|keyspace| keyspace.name.to_string())
+            .collect(),
+        permissions: permissions.iter().map(choice).collect(),
+        typed,
+        errors: Vec::new(),
+    })
+}
+
+/// `POST /keys`
+pub(super) async fn create(
+    State(state): State<AppState>,
+    provenance: Provenance,
+    parts: Parts,
+    Posted { visitor, fields }: Posted,
+) -> Result<Response, Problem> {
+    let once = fields.one("once").to_owned();
+    let chosen: Vec<String> = fields.all("permission").map(str::to_owned).collect();
+    let minted = async {
+        let (acting_for, wanted) = wanted(&visitor, &fields, &chosen, state.clock.now())?;
+        let authority = visitor.may::<KeysWrite>(acting_for)?;
+        mint(authority, wanted, provenance, &state).await
+    };
+    let minted = match minted.await {
+        Ok(minted) => minted,
+        Err(problem) if problem.code() == ErrorCode::ValidationFailed => {
+            let typed = Typed::of(&fields);
+            let keyspace = fields.one("keyspace");
+            let template = form_page(&visitor, &state, once, keyspace, &chosen, typed).await?;
+            let template = NewKey {
+                errors: problem.errors().to_vec(),
+                ..template
+            };
+            return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
+        }
+        Err(problem) => return Err(problem),
+    };
+    let digest = Digest::of(&format!("{once} of {}", visitor.session.id));
+    let console = state.store.clone().console();
+    if !console.use_form(digest, state.clock.now()).await? {
+        return Err(Problem::new(
+            ErrorCode::MalformedRequest,
+            "this form was sent before: its key was made then, and shown once; find it under Keys, or make another",
+        ));
+    }
+    let created = minted.keep(&state).await?;
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let scheme = if is_secure(&parts, &state.trusted_proxies) {
+        "https"
+    } else {
+        "http"
+    };
+    Ok(page(&ShownOnce {
+        frame: Frame::of(&visitor, "Your new key", Section::Keys),
+        id: created.api_key.id.to_string(),
+        name: created.api_key.name.clone(),
+        text: &created.plain_text_key,
+        base: format!("{scheme}://{}", host.unwrap_or("localhost")),
+    }))
+}
+
+impl Typed {
+    fn of(fields: &Fields) -> Self {
+        let one = |name| fields.one(name).to_owned();
+        Self {
+            name: one("name"),
+            description: one("description"),
+            user: one("user"),
+            expiry: one("expiry"),
+            expires_on: one("expires_on"),
+            metadata: one("metadata"),
+        }
+    }
+}
+
+/// What the form asks of the API, and for whom.
+fn wanted(
+    visitor: &Visitor,
+    fields: &Fields,
+    chosen: &[String],
+    now: Timestamp,
+) -> Result<(Option<UserId>, CreateKey), Problem> {
+    let refused = |pointer: &str, detail: String| {
+        Problem::invalid(vec![FieldError {
+            pointer: pointer.to_owned(),
+            detail,
+        }])
+    };
+    let given = |name| Some(fields.one(name)).filter(|value| !value.is_empty());
+    let acting_for = if visitor.is_operator() {
+        let user = UserId::new(fields.one("user"));
+        Some(user.map_err(|error| refused("/user", error.to_string()))?)
+    } else {
+        None
+    };
+    let wanted = CreateKey {
+        name: fields.one("name").to_owned(),
+        permissions: chosen.to_vec(),
+        description: given("description").map(str::to_owned),
+        keyspace: given("keyspace").map(str::to_owned),
+        expires_at: expiry(fields, now),
+        metadata: given("metadata")
+            .map(metadata)
+            .transpose()
+            .map_err(|detail| refused("/metadata", detail))?,
+    };
+    Ok((acting_for, wanted))
+}
+
+/// The expiry that was chosen, as the API takes it.
+pub(super) fn expiry(fields: &Fields, now: Timestamp) -> Option<String> {
+    let choice = fields.one("expiry");
+    if let Some(days) = PRESETS.into_iter().find(|days| days.to_string() == choice) {
+        let end = now.as_micros().saturating_add(i64::from(days) * DAY_MICROS);
+        return Some(Timestamp::from_micros(end).to_string());
+    }
+    // The whole day belongs to it.
+    (choice == "date").then(|| format!("{}T23:59:59Z", fields.one("expires_on")))
+}
+
+/// What was typed as metadata.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn metadata(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text)
+        .map_err(|_| "must be a JSON object, such as {\"team\": \"search\"}".to_owned())
+}

@@ -1,0 +1,143 @@
+//! A page on its way to a browser, and what every page has.
+
+use askama::Template;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::assets;
+use super::theme::Theme;
+use super::visitor::Visitor;
+use crate::problem::Problem;
+
+/// Marks a response as written for a person already: [`crate::exchange`] leaves it as it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page;
+
+/// Pages load nothing from elsewhere, run no script that stands in them, send forms to their own server only, and stand in
+/// no frame.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// Where in the console a page belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Keys,
+    Account,
+    /// Of no entry of the navigation.
+    None,
+}
+
+/// What stands around the content of every page.
+pub(super) struct Frame {
+    pub(super) title: String,
+    section: Section,
+    /// `light` or `dark`; as the browser prefers where it is empty.
+    theme: &'static str,
+    /// Who is signed in.
+    pub(super) visitor: Option<Signed>,
+    pub(super) style: &'static str,
+    pub(super) script: &'static str,
+    pub(super) htmx: &'static str,
+    pub(super) icon: &'static str,
+}
+
+/// Who is signed in, as a page shows it.
+pub(super) struct Signed {
+    pub(super) name: String,
+    pub(super) csrf: String,
+    pub(super) is_operator: bool,
+}
+
+impl Frame {
+    /// Around a page that anybody may see.
+    pub(super) fn public(title: impl Into<String>, headers: &HeaderMap) -> Self {
+        Self {
+            title: title.into(),
+            section: Section::None,
+            theme: Theme::chosen(headers).as_str(),
+            visitor: None,
+            style: assets::STYLE.path(),
+            script: assets::SCRIPT.path(),
+            htmx: assets::HTMX.path(),
+            icon: assets::ICON.path(),
+        }
+    }
+
+    /// Around a page for somebody who is signed in.
+    pub(super) fn of(visitor: &Visitor, title: impl Into<String>, section: Section) -> Self {
+        Self {
+            title: title.into(),
+            section,
+            theme: visitor.theme.as_str(),
+            visitor: Some(Signed {
+                name: visitor.name.clone(),
+                csrf: visitor.csrf(),
+                is_operator: visitor.is_operator(),
+            }),
+            style: assets::STYLE.path(),
+            script: assets::SCRIPT.path(),
+            htmx: assets::HTMX.path(),
+            icon: assets::ICON.path(),
+        }
+    }
+
+    /// `page` where a link of the navigation leads to the page's own section, for `aria-current`.
+    pub(super) fn current(&self, section: &str) -> Option<&'static str> {
+        let own = match self.section {
+            Section::Keys => "keys",
+            Section::Account => "account",
+            Section::None => return None,
+        };
+        (own == section).then_some("page")
+    }
+
+    pub(super) fn has_theme(&self) -> bool {
+        !self.theme.is_empty()
+    }
+
+    pub(super) fn theme(&self) -> &'static str {
+        self.theme
+    }
+}
+
+/// A page from its template.
+pub(super) fn page(template: &impl Template) -> Response {
+    page_with(StatusCode::OK, template)
+}
+
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => {
+            let mut response = (status, html).into_response();
+            mark(&mut response);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            Problem::internal().into_response()
+        }
+    }
+}
+
+/// Gives a response the headers of a page.
+fn mark(response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        // Keys and names of people stand in pages, and one page shows the text of a key.
+        (CACHE_CONTROL, "no-store"),
+        // Not no-referrer: then forms would be sent from the origin `null`.
+        (REFERRER_POLICY, "same-origin"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response.extensions_mut().insert(Page);
+}

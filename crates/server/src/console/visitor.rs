@@ -1,0 +1,223 @@
+//! Who is signed in, as far as their browser shows it, and what they may do.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::COOKIE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keywright_core::audit::{Actor, ActorKind};
+use keywright_core::authority::Caller;
+use keywright_core::digest::Digest;
+use keywright_core::identifier::UserId;
+use keywright_core::keyspace::Operation;
+use keywright_core::lifecycle::Status;
+use keywright_core::permission::Grants;
+use keywright_store::console::{Session, SignedIn};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::theme::Theme;
+use crate::authority::{Needed, UserOrService};
+use crate::problem::Problem;
+use crate::source::is_secure;
+use crate::state::AppState;
+
+/// A session of which nothing is seen for so long has ended.
+pub(super) const IDLE: Duration = Duration::from_hours(1);
+/// However much is seen of it, it ends then.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
+/// What is seen of a session is noted when so much has passed since it was noted last.
+const NOTED: Duration = Duration::from_mins(1);
+
+/// Somebody who is signed in.
+pub(super) struct Visitor {
+    pub(super) session: Session,
+    /// What their browser keeps.
+    token: SecretString,
+    /// What they are called on pages.
+    pub(super) name: String,
+    pub(super) theme: Theme,
+    rights: Rights,
+}
+
+enum Rights {
+    /// Own keys, as by a JWT.
+    User(UserId),
+    /// Everybody's, as by a service key that holds these operations.
+    Operator(Grants),
+}
+
+impl Visitor {
+    pub(super) fn is_operator(&self) -> bool {
+        matches!(self.rights, Rights::Operator(_))
+    }
+
+    /// The user whose keys they see; `None` for everybody's.
+    pub(super) fn own(&self) -> Option<&UserId> {
+        match &self.rights {
+            Rights::User(id) => Some(id),
+            Rights::Operator(_) => None,
+        }
+    }
+
+    /// What every form of theirs must hold. Nobody else can know it, since it is made from what only the browser keeps.
+    pub(super) fn csrf(&self) -> String {
+        let token = self.token.expose_secret();
+        URL_SAFE_NO_PAD.encode(Digest::of(&format!("form of {token}")).as_bytes())
+    }
+
+    pub(super) fn has_sent(&self, csrf: &str) -> bool {
+        Digest::of(csrf) == Digest::of(&self.csrf())
+    }
+
+    /// The authority of a route of the API that needs the operation `O`, for themselves or for `acting_for`.
+    ///
+    /// # Errors
+    /// [`Problem::insufficient_scope`] where they lack it.
+    pub(super) fn may<O: Needed>(
+        &self,
+        acting_for: Option<UserId>,
+    ) -> Result<UserOrService<O>, Problem> {
+        let caller = match &self.rights {
+            Rights::User(id) => Caller::User(id.clone()),
+            Rights::Operator(grants) => {
+                if !grants.contains_all(O::OPERATION.grant()) {
+                    return Err(lacks(O::OPERATION));
+                }
+                Caller::ServiceKey {
+                    grants: *grants,
+                    acting_for,
+                }
+            }
+        };
+        Ok(UserOrService::admitted(caller, self.actor()))
+    }
+
+    /// As the audit log calls them: the service key, or the user, who did it in the console.
+    fn actor(&self) -> Actor {
+        Actor {
+            kind: ActorKind::Console,
+            id: match &self.session.who {
+                SignedIn::ServiceKey(id) => id.to_string(),
+                SignedIn::User { id, .. } => id.to_string(),
+            },
+        }
+    }
+
+    async fn from_cookie(parts: &Parts, state: &AppState) -> Result<Option<Self>, Problem> {
+        let Some(token) = cookie(
+            &parts.headers,
+            session_cookie(is_secure(parts, &state.trusted_proxies)),
+        ) else {
+            return Ok(None);
+        };
+        let (token, now) = (SecretString::from(token), state.clock.now());
+        let console = state.store.clone().console();
+        let digest = Digest::of(token.expose_secret());
+        let seen_after = now.saturating_sub(IDLE);
+        let Some(session) = console.find_session(&digest, now, seen_after).await? else {
+            return Ok(None);
+        };
+        let Some((rights, name)) = rights(&session.who, state).await? else {
+            return Ok(None);
+        };
+        if session.seen_at <= now.saturating_sub(NOTED) {
+            // That a page cannot be noted is no reason not to show it.
+            if let Err(error) = console.note_session(session.id, now).await {
+                tracing::debug!(%error, "what is seen of a session could not be noted");
+            }
+        }
+        Ok(Some(Self {
+            session,
+            token,
+            name,
+            theme: Theme::chosen(&parts.headers),
+            rights,
+        }))
+    }
+}
+
+/// What somebody may do now, and what they are called; `None` where they may not be signed in any more.
+async fn rights(who: &SignedIn, state: &AppState) -> Result<Option<(Rights, String)>, Problem> {
+    match who {
+        SignedIn::User { id, operator } => {
+            let rights = if *operator {
+                Rights::Operator(everything())
+            } else {
+                Rights::User(id.clone())
+            };
+            Ok(Some((rights, id.to_string())))
+        }
+        SignedIn::ServiceKey(id) => {
+            // A session is worth what its key is worth at this moment.
+            let Some(record) = state.store.find_key(*id).await? else {
+                return Ok(None);
+            };
+            let key = &record.key;
+            let is_good = key.lifecycle.status() == Status::Active
+                && key.expires_at.is_none_or(|end| state.clock.now() < end);
+            Ok(is_good.then(|| (Rights::Operator(key.grants), key.name.to_string())))
+        }
+    }
+}
+
+/// Every operation.
+fn everything() -> Grants {
+    let all = Operation::ALL.into_iter();
+    Grants(all.fold(0, |grants, operation| grants | operation.grant().0))
+}
+
+fn lacks(operation: Operation) -> Problem {
+    Problem::insufficient_scope(&[operation.name()])
+}
+
+/// The name of the cookie. Over TLS one that no other host, and no page over plain HTTP, can set.
+pub(super) const fn session_cookie(secure: bool) -> &'static str {
+    if secure {
+        "__Host-keywright_session"
+    } else {
+        "keywright_session"
+    }
+}
+
+/// The value of a cookie (RFC 6265 §5.4).
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(found, value)| (found == name).then_some(value))
+}
+
+impl FromRequestParts<AppState> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        match Self::from_cookie(parts, state).await {
+            Ok(Some(visitor)) => Ok(visitor),
+            Ok(None) => Err(to_sign_in(parts)),
+            Err(problem) => Err(problem.into_response()),
+        }
+    }
+}
+
+/// Where somebody goes who is not signed in, and is to come back from.
+fn to_sign_in(parts: &Parts) -> Response {
+    let path = parts.uri.path_and_query().map(ToString::to_string);
+    let next = path.filter(|path| parts.method == Method::GET && path != "/keys");
+    let to = next.map_or_else(
+        || "/sign-in".to_owned(),
+        |next| {
+            // infallible: a pair of texts is written as a query
+            let query = serde_urlencoded::to_string([("next", next)])
+                .expect("a pair of texts is written as a query");
+            format!("/sign-in?{query}")
+        },
+    );
+    Redirect::to(&to).into_response()
+}

@@ -1,0 +1,224 @@
+// The console in a real browser: every task with scripts and without, on both stores, on a wide screen and a narrow
+// one; every page looked through by axe-core in both themes. KEYWRIGHT_SCREENSHOTS names a folder for pictures.
+//
+//   with-postgres env KEYWRIGHT=PATH KEYWRIGHT_NODE_MODULES=PATH node --test tests/console/
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { Server } from "./server.mjs";
+
+const modules = createRequire(join(process.env.KEYWRIGHT_NODE_MODULES, "from-here.js"));
+const { chromium } = modules("playwright-core");
+const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
+
+const STORES = (process.env.KEYWRIGHT_STORES ?? "sqlite postgres").split(" ");
+const WIDTHS = [1280, 375];
+const LIMIT_MS = 20_000;
+
+const pictures = process.env.KEYWRIGHT_SCREENSHOTS;
+if (pictures) mkdirSync(pictures, { recursive: true });
+
+let browser;
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.KEYWRIGHT_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", "--no-first-run"],
+  });
+});
+after(() => browser?.close());
+
+/** Somebody with a browser of their own. */
+async function visitor(server, { scripts = true, width = 1280, dark = false } = {}) {
+  const context = await browser.newContext({
+    baseURL: server.base,
+    javaScriptEnabled: scripts,
+    viewport: { width, height: 900 },
+    colorScheme: dark ? "dark" : "light",
+  });
+  context.setDefaultTimeout(LIMIT_MS);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  return { context, page, complaints };
+}
+
+async function signIn(page, server) {
+  await page.goto("/sign-in");
+  await page.getByLabel("Service key").fill(server.serviceKey);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Keys", exact: true }).waitFor();
+}
+
+async function picture(page, name) {
+  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+}
+
+for (const store of STORES) {
+  describe(store, () => {
+    let server;
+    before(async () => { server = await Server.start(store); });
+    after(() => server?.stop());
+
+    for (const scripts of [true, false]) {
+      for (const width of WIDTHS) {
+        test(`a key from its making to its end, ${scripts ? "with" : "without"} scripts, ${width} pixels wide`, async () => {
+          const { context, page, complaints } = await visitor(server, { scripts, width });
+          await signIn(page, server);
+
+          const name = `walk ${scripts} ${width}`;
+          await page.getByRole("link", { name: /^(New key|Make the first key)$/ }).first().click();
+          await page.getByLabel("Name").fill(name);
+          await page.getByLabel("User").fill("ada");
+          await page.getByRole("checkbox", { name: /READ_GRAPH/ }).check();
+          await page.getByRole("radio", { name: "30 days" }).check();
+          await page.getByRole("button", { name: "Make the key" }).click();
+
+          await page.getByText("This is the only time").waitFor();
+          const text = await page.locator("#text").textContent();
+          assert.match(text, /^agpt_[0-9A-Za-z]{49}$/);
+          assert.equal(await server.codeOf(text), "VALID");
+
+          await page.getByRole("link", { name: "I have stored it" }).click();
+          await page.getByText("Used in the last day").waitFor();
+          assert.ok(!(await page.content()).includes(text), "the key is in no later page");
+          if (scripts) {
+            // (What answered a form is shown again by no browser: it asks whether to send the form once more.)
+            await page.goBack();
+            assert.ok(!(await page.content()).includes(text), "nor in the one before");
+          }
+          await page.goto("/keys");
+          await page.getByRole("link", { name, exact: true }).click();
+
+          await page.getByRole("button", { name: "Suspend" }).click();
+          await page.getByText("The key is suspended").waitFor();
+          assert.equal(await server.codeOf(text), "SUSPENDED");
+          await page.getByRole("button", { name: "Reactivate" }).click();
+          await page.getByText("The key is active again").waitFor();
+          assert.equal(await server.codeOf(text), "VALID");
+
+          await page.getByLabel("Description").fill("what it is for");
+          await page.getByRole("button", { name: "Save details" }).click();
+          await page.getByText("The key was changed").waitFor();
+
+          await page.getByLabel("To revoke it, type its name").fill("something else");
+          await page.getByRole("button", { name: "Revoke" }).click();
+          await page.getByText("must be the name of the key").waitFor();
+          assert.equal(await server.codeOf(text), "VALID");
+          await page.getByLabel("To revoke it, type its name").fill(name);
+          await page.getByRole("button", { name: "Revoke" }).click();
+          await page.getByText("The key is revoked").waitFor();
+          assert.equal(await server.codeOf(text), "REVOKED");
+
+          const wide = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth).catch(() => true);
+          assert.ok(wide, "nothing stands beyond the edge of the screen");
+          await page.getByRole("button", { name: "Sign out" }).click();
+          await page.getByLabel("Service key").waitFor();
+          // What is refused is answered by 422, which browsers tell their console of.
+          assert.deepEqual(complaints.filter((text) => !text.includes("422")), []);
+          await context.close();
+        });
+      }
+    }
+
+    test("the page that shows the key asks before it is left, and copies the key", async () => {
+      const { context, page } = await visitor(server);
+      await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+      await signIn(page, server);
+      await page.goto("/keys/new");
+      await page.getByLabel("Name").fill("copied");
+      await page.getByLabel("User").fill("ada");
+      await page.getByRole("button", { name: "Select all" }).click();
+      await page.getByRole("button", { name: "Make the key" }).click();
+      await page.getByRole("button", { name: "Copy" }).click();
+      await page.getByText("Copied.").waitFor();
+      const text = await page.locator("#text").textContent();
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), text);
+
+      const questions = [];
+      page.once("dialog", (dialog) => { questions.push(dialog.message()); return dialog.dismiss(); });
+      await page.getByRole("link", { name: "Account" }).click();
+      assert.match(questions[0], /will not be shown again/);
+      assert.ok(await page.locator("#text").isVisible(), "who stays still sees it");
+      await page.getByRole("link", { name: "I have stored it" }).click();
+      await page.getByText("Used in the last day").waitFor();
+      const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+      assert.ok(!kept.includes(text), "nothing of it is kept in the browser");
+      await context.close();
+    });
+
+    test("a key is made and revoked by keyboard alone, and focus is always seen", async () => {
+      const { context, page } = await visitor(server);
+      await signIn(page, server);
+      const { api_key: key } = await server.makeKey("ada", { name: "by keyboard" });
+      await page.goto(`/keys/${key.id}`);
+      await page.keyboard.press("Tab");
+      assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
+      let presses = 0;
+      const isAt = (id) => page.evaluate((wanted) => document.activeElement.id === wanted, id);
+      while (!(await isAt("confirm"))) {
+        await page.keyboard.press("Tab");
+        const outline = await page.evaluate(() => {
+          const style = getComputedStyle(document.activeElement);
+          return [document.activeElement.outerHTML, style.outlineStyle, parseFloat(style.outlineWidth)];
+        });
+        assert.ok(outline[1] !== "none" && outline[2] >= 2, `focus is not seen at ${outline}`);
+        assert.ok(++presses < 60, "the field is reached");
+      }
+      await page.keyboard.type("by keyboard");
+      await page.keyboard.press("Enter");
+      await page.getByText("The key is revoked").waitFor();
+      await context.close();
+    });
+
+    for (const dark of [false, true]) {
+      test(`axe-core finds nothing on any page, ${dark ? "dark" : "light"}`, async () => {
+        const { context, page } = await visitor(server, { dark });
+        const { api_key: key } = await server.makeKey("ada", {
+          name: "a name that is rather long, since people write what they need",
+          permissions: ["EXECUTE_GRAPH", "READ_GRAPH", "EXECUTE_BLOCK", "READ_BLOCK"],
+          description: "what it is for",
+          metadata: { team: "search" },
+          expires_at: new Date(Date.now() + 3 * 86_400_000).toISOString(),
+        });
+        const suspended = await server.makeKey("bob", { name: "nightly export", permissions: ["READ_GRAPH"] });
+        await server.api("POST", `/api/api-keys/${suspended.api_key.id}/suspend`);
+        await page.goto("/sign-in");
+        await looksRight(page, "sign-in", dark);
+        await signIn(page, server);
+        for (const [name, path] of [
+          ["keys", "/keys"],
+          ["no-keys", "/keys?user=nobody"],
+          ["new-key", "/keys/new"],
+          ["key", `/keys/${key.id}`],
+          ["account", "/account"],
+          ["refusal", "/keys/01a20296-0000-7000-8000-000000000000"],
+        ]) {
+          await page.goto(path);
+          await looksRight(page, name, dark);
+        }
+        await page.goto("/keys/new");
+        await page.getByLabel("Name").fill("seen by axe");
+        await page.getByLabel("User").fill("ada");
+        await page.getByRole("button", { name: "Make the key" }).click();
+        await page.locator("#text").waitFor();
+        await looksRight(page, "shown-once", dark);
+        await context.close();
+      });
+    }
+
+    async function looksRight(page, name, dark) {
+      await picture(page, `${name}-${dark ? "dark" : "light"}`);
+      // The page's own policy forbids scripts from elsewhere; the debugger may run them all the same.
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const told = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
+      assert.deepEqual(told, [], name);
+    }
+  });
+}
