@@ -259,10 +259,9 @@ impl Cluster {
                 here.has_asked(Some(statement));
                 let is_done = state.database.execute(statement, &self.rules);
                 match statement {
-                    Statement::Renew { .. } if !is_done => return None,
+                    Statement::Renew { .. } | Statement::Tell { .. } if !is_done => return None,
                     Statement::Renew { written, .. } => here.written = Some(written + 1),
                     Statement::Join { renewal, .. } => here.written = Some(renewal),
-                    Statement::Tell { .. } if !is_done => return None,
                     Statement::Tell { applied, .. } => {
                         if matches!(round.part, Some(Part::Invented(_))) {
                             here.reach(applied);

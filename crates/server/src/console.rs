@@ -6,6 +6,7 @@
 
 mod account;
 mod assets;
+mod form;
 mod key;
 mod keys;
 mod moment;

@@ -471,6 +471,7 @@ impl Node {
     fn applied(&mut self, mark: LogMark) {
         self.mark = Some(mark);
         self.shared.note_applied(mark.seq);
+        self.shared.heard.send_replace(mark.seq);
     }
 
     /// Tells that every change up to this one is applied: never more than memory holds. `false` where it does not stand in

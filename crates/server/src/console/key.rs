@@ -17,6 +17,7 @@ use keywright_core::timestamp::Timestamp;
 use keywright_store::{AuditQuery, Period, Step, UsageOf, UsageQuery};
 use serde::Deserialize;
 
+use super::form::{Choice, Refused, choices};
 use super::moment::Moment;
 use super::new_key::{expiry, metadata};
 use super::page::{Frame, Section, page, page_with};
@@ -47,15 +48,9 @@ struct KeyPage {
     uses: Vec<(&'static str, u64)>,
     uses_in_all: u64,
     timeline: Vec<Change>,
-    errors: Vec<FieldError>,
+    refused: Refused,
     /// What was just done.
     done: &'static str,
-}
-
-struct Choice {
-    name: String,
-    description: String,
-    is_chosen: bool,
 }
 
 /// A line of the timeline.
@@ -63,16 +58,6 @@ struct Change {
     what: &'static str,
     who: String,
     at: Moment,
-}
-
-impl KeyPage {
-    fn error(&self, pointer: &str) -> Option<&str> {
-        let inside = format!("{pointer}/");
-        self.errors
-            .iter()
-            .find(|error| error.pointer == pointer || error.pointer.starts_with(&inside))
-            .map(|error| error.detail.as_str())
-    }
 }
 
 /// What a page before this one did.
@@ -117,12 +102,12 @@ async fn key_page(visitor: &Visitor, id: KeyId, state: &AppState) -> Result<KeyP
         metadata: readable(&record),
         suspended: at(key.lifecycle.suspended_at()),
         revoked: at(key.lifecycle.revoked_at()),
-        choices: choices(&record),
+        choices: held(&record),
         uses_in_all: uses.iter().map(|(_, count)| count).sum(),
         uses,
         timeline: timeline(visitor, id, now, state).await?,
         key: Shown::of(&record, now),
-        errors: Vec::new(),
+        refused: Refused::default(),
         done: "",
     })
 }
@@ -134,20 +119,13 @@ fn readable(record: &KeyRecord) -> String {
     }
 }
 
-fn choices(record: &KeyRecord) -> Vec<Choice> {
-    let held: Vec<_> = record.keyspace.catalogue.names(record.key.grants).collect();
-    let permissions = record.keyspace.catalogue.permissions().iter();
-    permissions
-        .map(|permission| Choice {
-            name: permission.name.to_string(),
-            description: permission
-                .description
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            is_chosen: held.contains(&&permission.name),
-        })
-        .collect()
+/// The permissions of the key's keyspace, with those that it holds.
+fn held(record: &KeyRecord) -> Vec<Choice> {
+    let catalogue = &record.keyspace.catalogue;
+    let held: Vec<_> = catalogue.names(record.key.grants).collect();
+    choices(catalogue, |name| {
+        held.iter().any(|held| held.as_str() == name)
+    })
 }
 
 /// What was verified in the last day.
@@ -225,7 +203,7 @@ async fn after(
         Err(problem) if problem.code() == ErrorCode::ValidationFailed => {
             let template = key_page(visitor, id, state).await?;
             let template = KeyPage {
-                errors: problem.errors().to_vec(),
+                refused: Refused(problem.errors().to_vec()),
                 ..template
             };
             Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &template))

@@ -16,6 +16,7 @@ use keywright_core::timestamp::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::form::{Choice, Refused, choices};
 use super::page::{Frame, Section, page, page_with};
 use super::posted::{Fields, Posted};
 use super::visitor::Visitor;
@@ -40,14 +41,7 @@ struct NewKey {
     keyspace: String,
     permissions: Vec<Choice>,
     typed: Typed,
-    errors: Vec<FieldError>,
-}
-
-/// A permission that can be chosen.
-struct Choice {
-    name: String,
-    description: String,
-    is_chosen: bool,
+    refused: Refused,
 }
 
 /// What somebody typed so far: nothing of it is lost.
@@ -62,15 +56,6 @@ struct Typed {
 }
 
 impl NewKey {
-    /// What is wrong with the field at this pointer of the API's.
-    fn error(&self, pointer: &str) -> Option<&str> {
-        let inside = format!("{pointer}/");
-        self.errors
-            .iter()
-            .find(|error| error.pointer == pointer || error.pointer.starts_with(&inside))
-            .map(|error| error.detail.as_str())
-    }
-
     fn is_expiry(&self, choice: &str) -> bool {
         self.typed.expiry == choice
     }
@@ -129,16 +114,7 @@ async fn form_page(
     let open: Vec<&Keyspace> = all.iter().filter(may_choose).collect();
     let named = |name: &str| open.iter().find(|keyspace| keyspace.name.as_str() == name);
     let current = named(keyspace).or_else(|| named(DEFAULT)).or(open.first());
-    let permissions = current.map_or(&[][..], |keyspace| keyspace.catalogue.permissions());
-    let choice = |permission: &keywright_core::permission::Permission| Choice {
-        name: permission.name.to_string(),
-        description: permission
-            .description
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        is_chosen: chosen.iter().any(|name| name == permission.name.as_str()),
-    };
+    let is_chosen = |name: &str| chosen.iter().any(|chosen| chosen == name);
     Ok(NewKey {
         frame: Frame::of(visitor, "New key", Section::Keys),
         once,
@@ -149,9 +125,10 @@ async fn form_page(
             .iter()
             .map(|keyspace| keyspace.name.to_string())
             .collect(),
-        permissions: permissions.iter().map(choice).collect(),
+        permissions: current
+            .map_or_else(Vec::new, |keyspace| choices(&keyspace.catalogue, is_chosen)),
         typed,
-        errors: Vec::new(),
+        refused: Refused::default(),
     })
 }
 
@@ -176,7 +153,7 @@ pub(super) async fn create(
             let keyspace = fields.one("keyspace");
             let template = form_page(&visitor, &state, once, keyspace, &chosen, typed).await?;
             let template = NewKey {
-                errors: problem.errors().to_vec(),
+                refused: Refused(problem.errors().to_vec()),
                 ..template
             };
             return Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
