@@ -3,7 +3,7 @@
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use keywright_api::{ErrorCode, FieldError};
+use keywright_api::ErrorCode;
 use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::keyspace::{Operation, SERVICE};
 use keywright_core::permission::Grants;
@@ -97,12 +97,7 @@ pub(crate) fn acting_for(headers: &HeaderMap) -> Result<Option<UserId>, Problem>
             "name one user in Keywright-User",
         ));
     }
-    let refused = |detail: String| {
-        Problem::invalid(vec![FieldError {
-            pointer: "Keywright-User".to_owned(),
-            detail,
-        }])
-    };
+    let refused = |detail: String| Problem::invalid_field("Keywright-User", detail);
     let id = str::from_utf8(value.as_bytes()).map_err(|_| refused("must be UTF-8".to_owned()))?;
     UserId::new(id)
         .map(Some)

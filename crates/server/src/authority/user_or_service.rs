@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use keywright_api::FieldError;
 use keywright_core::audit::{Actor, ActorKind};
 use keywright_core::authority::Caller;
 use keywright_core::identifier::UserId;
@@ -41,13 +40,7 @@ impl<O> UserOrService<O> {
     /// # Errors
     /// 422 where a service key does not say, or says too much.
     pub(crate) fn owner(&self, means_service_keys: bool) -> Result<UserId, Problem> {
-        let refused = |detail: &str| {
-            let pointer = "Keywright-User".to_owned();
-            Err(Problem::invalid(vec![FieldError {
-                pointer,
-                detail: detail.to_owned(),
-            }]))
-        };
+        let refused = |detail: &str| Err(Problem::invalid_field("Keywright-User", detail));
         match (&self.caller, means_service_keys) {
             (
                 Caller::ServiceKey {

@@ -1,7 +1,16 @@
-//! What forms about keys have in common: permissions to choose from, and what is wrong beside its field.
+//! What forms about keys have in common: permissions to choose from, an expiry, metadata, and what is wrong beside its field.
 
 use keywright_api::FieldError;
 use keywright_core::permission::Catalogue;
+use keywright_core::timestamp::Timestamp;
+use serde_json::{Map, Value};
+
+use super::posted::Fields;
+use crate::problem::Problem;
+
+/// How long a key may live, as forms offer it: in days.
+const PRESETS: [u16; 3] = [7, 30, 90];
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// A permission that can be chosen.
 pub(super) struct Choice {
@@ -44,4 +53,27 @@ impl Refused {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// The expiry that was chosen, as the API takes it.
+pub(super) fn expiry(fields: &Fields, now: Timestamp) -> Option<String> {
+    let choice = fields.one("expiry");
+    if let Some(days) = PRESETS.into_iter().find(|days| days.to_string() == choice) {
+        let end = now.as_micros().saturating_add(i64::from(days) * DAY_MICROS);
+        return Some(Timestamp::from_micros(end).to_string());
+    }
+    // The whole day belongs to it.
+    (choice == "date").then(|| format!("{}T23:59:59Z", fields.one("expires_on")))
+}
+
+/// What was typed as metadata, if anything.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Problem> {
+    let typed = fields.given("metadata").map(serde_json::from_str);
+    typed.transpose().map_err(|_| {
+        let detail = "must be a JSON object, such as {\"team\": \"search\"}";
+        Problem::invalid_field("/metadata", detail)
+    })
 }

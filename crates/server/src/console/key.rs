@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use keywright_api::{ErrorCode, FieldError, PatchKey, ReplacePermissions};
+use keywright_api::{ErrorCode, PatchKey, ReplacePermissions};
 use keywright_core::audit::{ActorKind, AuditEntry};
 use keywright_core::authority::KeyEdit;
 use keywright_core::decision::Code;
@@ -17,9 +17,8 @@ use keywright_core::timestamp::Timestamp;
 use keywright_store::{AuditQuery, Period, Step, UsageOf, UsageQuery};
 use serde::Deserialize;
 
-use super::form::{Choice, Refused, choices};
+use super::form::{Choice, Refused, choices, expiry, metadata};
 use super::moment::Moment;
-use super::new_key::{expiry, metadata};
 use super::page::{Frame, Section, page, page_with};
 use super::posted::{Fields, Posted};
 use super::shown::Shown;
@@ -230,18 +229,10 @@ pub(super) async fn update(
 }
 
 fn patch(fields: &Fields, now: Timestamp) -> Result<PatchKey, Problem> {
-    let given = |name| Some(fields.one(name)).filter(|value| !value.is_empty());
-    let metadata = given("metadata").map(metadata).transpose();
-    let metadata = metadata.map_err(|detail| {
-        Problem::invalid(vec![FieldError {
-            pointer: "/metadata".to_owned(),
-            detail,
-        }])
-    })?;
     Ok(PatchKey {
         name: Some(Some(fields.one("name").to_owned())),
-        description: Some(given("description").map(str::to_owned)),
-        metadata: Some(metadata),
+        description: Some(fields.given("description").map(str::to_owned)),
+        metadata: Some(metadata(fields)?),
         expires_at: match fields.one("expiry") {
             "keep" | "" => None,
             _ => Some(expiry(fields, now)),
@@ -325,10 +316,8 @@ pub(super) async fn revoke(
         let authority = visitor.may::<KeysWrite>(None)?;
         let record = visible(&authority.caller, id, &state).await?;
         if fields.one("confirm").trim() != record.key.name.as_str() {
-            return Err(Problem::invalid(vec![FieldError {
-                pointer: "/confirm".to_owned(),
-                detail: "must be the name of the key, as it stands above".to_owned(),
-            }]));
+            let detail = "must be the name of the key, as it stands above";
+            return Err(Problem::invalid_field("/confirm", detail));
         }
         transition(&visitor, id, Transition::Revoke, provenance, &state).await?;
         Ok("revoked")

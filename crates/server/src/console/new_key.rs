@@ -8,15 +8,14 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keywright_api::{CreateKey, ErrorCode, FieldError};
+use keywright_api::{CreateKey, ErrorCode};
 use keywright_core::digest::Digest;
 use keywright_core::identifier::UserId;
 use keywright_core::keyspace::{DEFAULT, Keyspace, SERVICE};
 use keywright_core::timestamp::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::form::{Choice, Refused, choices};
+use super::form::{Choice, Refused, choices, expiry, metadata};
 use super::page::{Frame, Section, page, page_with};
 use super::posted::{Fields, Posted};
 use super::visitor::Visitor;
@@ -26,10 +25,6 @@ use crate::problem::Problem;
 use crate::routes::api_keys::create::mint;
 use crate::source::is_secure;
 use crate::state::AppState;
-
-/// How long a key may live, as the form offers it: in days.
-const PRESETS: [u16; 3] = [7, 30, 90];
-const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 #[derive(Template)]
 #[template(path = "console/new_key.html")]
@@ -205,49 +200,19 @@ fn wanted(
     chosen: &[String],
     now: Timestamp,
 ) -> Result<(Option<UserId>, CreateKey), Problem> {
-    let refused = |pointer: &str, detail: String| {
-        Problem::invalid(vec![FieldError {
-            pointer: pointer.to_owned(),
-            detail,
-        }])
-    };
-    let given = |name| Some(fields.one(name)).filter(|value| !value.is_empty());
     let acting_for = if visitor.is_operator() {
         let user = UserId::new(fields.one("user"));
-        Some(user.map_err(|error| refused("/user", error.to_string()))?)
+        Some(user.map_err(|error| Problem::invalid_field("/user", error.to_string()))?)
     } else {
         None
     };
     let wanted = CreateKey {
         name: fields.one("name").to_owned(),
         permissions: chosen.to_vec(),
-        description: given("description").map(str::to_owned),
-        keyspace: given("keyspace").map(str::to_owned),
+        description: fields.given("description").map(str::to_owned),
+        keyspace: fields.given("keyspace").map(str::to_owned),
         expires_at: expiry(fields, now),
-        metadata: given("metadata")
-            .map(metadata)
-            .transpose()
-            .map_err(|detail| refused("/metadata", detail))?,
+        metadata: metadata(fields)?,
     };
     Ok((acting_for, wanted))
-}
-
-/// The expiry that was chosen, as the API takes it.
-pub(super) fn expiry(fields: &Fields, now: Timestamp) -> Option<String> {
-    let choice = fields.one("expiry");
-    if let Some(days) = PRESETS.into_iter().find(|days| days.to_string() == choice) {
-        let end = now.as_micros().saturating_add(i64::from(days) * DAY_MICROS);
-        return Some(Timestamp::from_micros(end).to_string());
-    }
-    // The whole day belongs to it.
-    (choice == "date").then(|| format!("{}T23:59:59Z", fields.one("expires_on")))
-}
-
-/// What was typed as metadata.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn metadata(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text)
-        .map_err(|_| "must be a JSON object, such as {\"team\": \"search\"}".to_owned())
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::assets;
@@ -55,11 +55,11 @@ pub(super) struct Signed {
 
 impl Frame {
     /// Around a page that anybody may see.
-    pub(super) fn public(title: impl Into<String>, headers: &HeaderMap) -> Self {
+    pub(super) fn public(title: impl Into<String>, theme: Theme) -> Self {
         Self {
             title: title.into(),
             section: Section::None,
-            theme: Theme::chosen(headers).as_str(),
+            theme: theme.as_str(),
             visitor: None,
             style: assets::STYLE.path(),
             script: assets::SCRIPT.path(),
@@ -71,18 +71,13 @@ impl Frame {
     /// Around a page for somebody who is signed in.
     pub(super) fn of(visitor: &Visitor, title: impl Into<String>, section: Section) -> Self {
         Self {
-            title: title.into(),
             section,
-            theme: visitor.theme.as_str(),
             visitor: Some(Signed {
                 name: visitor.name.clone(),
                 csrf: visitor.csrf(),
                 is_operator: visitor.is_operator(),
             }),
-            style: assets::STYLE.path(),
-            script: assets::SCRIPT.path(),
-            htmx: assets::HTMX.path(),
-            icon: assets::ICON.path(),
+            ..Self::public(title, visitor.theme)
         }
     }
 

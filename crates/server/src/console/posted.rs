@@ -24,6 +24,11 @@ impl Fields {
         self.all(name).next().unwrap_or_default()
     }
 
+    /// The first of this name, if anything stands in it.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        Some(self.one(name)).filter(|value| !value.is_empty())
+    }
+
     /// All of this name.
     pub(super) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
         let Self(fields) = self;

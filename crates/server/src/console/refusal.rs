@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::page::{Frame, page_with};
+use super::theme::Theme;
 use crate::exchange::Exchange;
 use crate::problem::Problem;
 
@@ -20,7 +21,7 @@ struct Refusal<'a> {
 
 /// Writes every problem of the console's pages as a page.
 pub(super) async fn as_a_page(request: Request, next: Next) -> Response {
-    let headers = request.headers().clone();
+    let theme = Theme::chosen(request.headers());
     let exchange = request.extensions().get::<Exchange>().cloned();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
@@ -29,7 +30,7 @@ pub(super) async fn as_a_page(request: Request, next: Next) -> Response {
     let status = problem.status();
     let title = status.canonical_reason().unwrap_or("Error");
     let template = Refusal {
-        frame: Frame::public(title, &headers),
+        frame: Frame::public(title, theme),
         status: status.as_u16(),
         detail: problem.detail(),
         request_id: exchange

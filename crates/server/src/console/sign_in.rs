@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::page::{Frame, page, page_with};
 use super::posted::OwnForm;
-use super::theme::is_own_path;
+use super::theme::{Theme, is_own_path};
 use super::visitor::{LIFETIME, session_cookie};
 use crate::attribution::Provenance;
 use crate::authority::credential;
@@ -44,7 +44,7 @@ pub(super) struct CameFrom {
 /// `GET /sign-in`
 pub(super) async fn show(Query(from): Query<CameFrom>, headers: HeaderMap) -> Response {
     page(&SignIn {
-        frame: Frame::public("Sign in", &headers),
+        frame: Frame::public("Sign in", Theme::chosen(&headers)),
         next: own_path(&from.next),
         error: None,
     })
@@ -66,7 +66,7 @@ pub(super) async fn sign_in(
         Err(problem) if problem.status().is_client_error() => {
             let problem = credential::count_failure(problem, &parts, &state);
             let template = SignIn {
-                frame: Frame::public("Sign in", &parts.headers),
+                frame: Frame::public("Sign in", Theme::chosen(&parts.headers)),
                 next,
                 error: Some(problem.detail()),
             };

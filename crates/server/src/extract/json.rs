@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use keywright_api::{ErrorCode, FieldError, Object};
+use keywright_api::{ErrorCode, Object};
 use keywright_core::key_text;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -141,7 +141,7 @@ fn explain(path: &Path, error: &serde_json::Error) -> Problem {
     } else {
         "has a form that this field does not take".to_owned()
     };
-    Problem::invalid(vec![FieldError { pointer, detail }])
+    Problem::invalid_field(pointer, detail)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

@@ -3,7 +3,6 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use keywright_api::FieldError;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -30,10 +29,7 @@ pub(crate) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
             _ if message.starts_with("duplicate field") => "holds a parameter twice".to_owned(),
             _ => "cannot be read".to_owned(),
         };
-        Problem::invalid(vec![FieldError {
-            pointer: "?".to_owned(),
-            detail,
-        }])
+        Problem::invalid_field("?", detail)
     })
 }
 

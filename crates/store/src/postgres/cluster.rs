@@ -284,17 +284,13 @@ impl ClusterSession for Session {
         };
         let mut heard = listener.try_recv().await;
         // Nothing is waited for from here on: what was heard is not lost.
-        let mut told = Some(Vec::new());
+        let (mut told, mut all_are_understood) = (Vec::new(), true);
         for _ in 0..LOG_PART {
             match heard {
-                Ok(Some(notification)) => {
-                    told = told
-                        .zip(word::told(notification.payload()))
-                        .map(|(mut told, one)| {
-                            told.push(one);
-                            told
-                        });
-                }
+                Ok(Some(notification)) => match word::told(notification.payload()) {
+                    Some(one) => told.push(one),
+                    None => all_are_understood = false,
+                },
                 // The driver would make the connection again by itself, perhaps to another database.
                 Ok(None) => {
                     self.link = None;
@@ -308,7 +304,8 @@ impl ClusterSession for Session {
             }
             match listener.try_recv().now_or_never() {
                 Some(next) => heard = next,
-                None => return Ok(told.map_or(Word::OfSome, Word::Of)),
+                None if all_are_understood => return Ok(Word::Of(told)),
+                None => return Ok(Word::OfSome),
             }
         }
         // The last one that was heard is not in it.
