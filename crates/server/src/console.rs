@@ -49,4 +49,5 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keys/{id}/revoke", post(key::revoke))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
+        .fallback(refusal::nothing_here)
 }

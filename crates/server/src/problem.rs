@@ -158,6 +158,11 @@ impl Problem {
         &self.errors
     }
 
+    /// What its answer says in headers.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
     }

@@ -6,7 +6,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use keywright_api::ErrorCode;
 use keywright_core::audit::{Actor, ActorKind};
-use keywright_core::identifier::KeyId;
 use keywright_core::keyspace::Operation;
 
 use super::credential::{self, Credential, ServiceKey};
@@ -14,9 +13,9 @@ use super::{Authority, Needed, Needs};
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// A service key that holds the operation `O`.
+/// A service key that holds the operation `O`, or who does by way of the console.
 pub(crate) struct Service<O> {
-    id: KeyId,
+    actor: Actor,
     operation: PhantomData<O>,
 }
 
@@ -25,11 +24,16 @@ impl<O: Needed> Authority for Service<O> {
 }
 
 impl<O> Service<O> {
-    pub(crate) fn actor(&self) -> Actor {
-        Actor {
-            kind: ActorKind::ServiceKey,
-            id: self.id.to_string(),
+    /// For whoever was found to hold the operation.
+    pub(crate) const fn admitted(actor: Actor) -> Self {
+        Self {
+            actor,
+            operation: PhantomData,
         }
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        self.actor.clone()
     }
 }
 
@@ -70,10 +74,10 @@ impl<O: Needed> FromRequestParts<AppState> for Service<O> {
             credential::service_key(text, O::OPERATION, state).await
         };
         match admitted.await {
-            Ok(key) => Ok(Self {
-                id: key.id,
-                operation: PhantomData,
-            }),
+            Ok(key) => Ok(Self::admitted(Actor {
+                kind: ActorKind::ServiceKey,
+                id: key.id.to_string(),
+            })),
             Err(problem) => Err(credential::count_failure(problem, parts, state)),
         }
     }

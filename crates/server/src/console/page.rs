@@ -6,6 +6,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use keywright_core::keyspace::Operation;
 
 use super::assets;
 use super::theme::Theme;
@@ -23,19 +24,50 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Where in the console a page belongs.
+/// Where in the console a page belongs: an entry of the navigation each, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Keys,
     Account,
-    /// Of no entry of the navigation.
-    None,
+}
+
+impl Section {
+    const ALL: [Self; 2] = [Self::Keys, Self::Account];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Keys => "/keys",
+            Self::Account => "/account",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Keys => "Keys",
+            Self::Account => "Account",
+        }
+    }
+
+    /// What an operator must hold to see its pages; those without are everybody's who is signed in.
+    const fn needs(self) -> Option<Operation> {
+        match self {
+            Self::Keys | Self::Account => None,
+        }
+    }
+}
+
+/// A link of the navigation.
+pub(super) struct Entry {
+    pub(super) path: &'static str,
+    pub(super) title: &'static str,
+    pub(super) is_here: bool,
 }
 
 /// What stands around the content of every page.
 pub(super) struct Frame {
     pub(super) title: String,
-    section: Section,
+    /// The navigation: what the visitor may see.
+    pub(super) entries: Vec<Entry>,
     /// `light` or `dark`; as the browser prefers where it is empty.
     theme: &'static str,
     /// Who is signed in.
@@ -58,7 +90,7 @@ impl Frame {
     pub(super) fn public(title: impl Into<String>, theme: Theme) -> Self {
         Self {
             title: title.into(),
-            section: Section::None,
+            entries: Vec::new(),
             theme: theme.as_str(),
             visitor: None,
             style: assets::STYLE.path(),
@@ -70,8 +102,18 @@ impl Frame {
 
     /// Around a page for somebody who is signed in.
     pub(super) fn of(visitor: &Visitor, title: impl Into<String>, section: Section) -> Self {
+        let may_see = |one: &Section| one.needs().is_none_or(|needed| visitor.holds(needed));
+        let entry = |one: Section| Entry {
+            path: one.path(),
+            title: one.title(),
+            is_here: one == section,
+        };
         Self {
-            section,
+            entries: Section::ALL
+                .into_iter()
+                .filter(may_see)
+                .map(entry)
+                .collect(),
             visitor: Some(Signed {
                 name: visitor.name.clone(),
                 csrf: visitor.csrf(),
@@ -79,16 +121,6 @@ impl Frame {
             }),
             ..Self::public(title, visitor.theme)
         }
-    }
-
-    /// `page` where a link of the navigation leads to the page's own section, for `aria-current`.
-    pub(super) fn current(&self, section: &str) -> Option<&'static str> {
-        let own = match self.section {
-            Section::Keys => "keys",
-            Section::Account => "account",
-            Section::None => return None,
-        };
-        (own == section).then_some("page")
     }
 
     pub(super) fn has_theme(&self) -> bool {

@@ -2,10 +2,12 @@
 
 use askama::Template;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
-use super::page::{Frame, page_with};
+use super::page::{Frame, Page, page_with};
 use super::theme::Theme;
 use crate::exchange::Exchange;
 use crate::problem::Problem;
@@ -19,23 +21,79 @@ struct Refusal<'a> {
     request_id: &'a str,
 }
 
-/// Writes every problem of the console's pages as a page.
+/// Writes every problem of the console's pages as a page, those of the libraries too.
 pub(super) async fn as_a_page(request: Request, next: Next) -> Response {
-    let theme = Theme::chosen(request.headers());
-    let exchange = request.extensions().get::<Exchange>().cloned();
+    let about = About::of(&request);
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error || response.extensions().get::<Page>().is_some() {
         return response;
+    }
+    let problem = response.extensions_mut().remove::<Problem>();
+    let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
+    let mut page = about.page(&problem);
+    // Allow, above all.
+    response.headers_mut().remove(CONTENT_LENGTH);
+    for (name, value) in response.headers() {
+        page.headers_mut().entry(name).or_insert(value.clone());
+    }
+    page
+}
+
+/// Where there is nothing: a page for people, and a problem for programs.
+pub(super) async fn nothing_here(request: Request) -> Response {
+    let problem = Problem::of_status(StatusCode::NOT_FOUND);
+    let accepted = request.headers().get_all(ACCEPT).iter();
+    let is_person = accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html"));
+    if is_person && !request.uri().path().starts_with("/api/") {
+        About::of(&request).page(&Problem::not_found("there is no page at this address"))
+    } else {
+        problem.into_response()
+    }
+}
+
+/// What a refusal takes from the request.
+struct About {
+    theme: Theme,
+    exchange: Option<Exchange>,
+}
+
+impl About {
+    fn of(request: &Request) -> Self {
+        Self {
+            theme: Theme::chosen(request.headers()),
+            exchange: request.extensions().get::<Exchange>().cloned(),
+        }
+    }
+
+    fn page(&self, problem: &Problem) -> Response {
+        let status = problem.status();
+        let title = status.canonical_reason().unwrap_or("Error");
+        let template = Refusal {
+            frame: Frame::public(title, self.theme),
+            status: status.as_u16(),
+            detail: problem.detail(),
+            request_id: self
+                .exchange
+                .as_ref()
+                .map_or("", |exchange| &exchange.request_id),
+        };
+        refused_page(problem, &template)
+    }
+}
+
+/// A page that tells of a problem, with what its headers say: how long to wait, say.
+pub(super) fn refused_page(problem: &Problem, template: &impl Template) -> Response {
+    let status = match problem.status() {
+        // A challenge would have the browser ask for a password.
+        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+        status => status,
     };
-    let status = problem.status();
-    let title = status.canonical_reason().unwrap_or("Error");
-    let template = Refusal {
-        frame: Frame::public(title, theme),
-        status: status.as_u16(),
-        detail: problem.detail(),
-        request_id: exchange
-            .as_ref()
-            .map_or("", |exchange| &exchange.request_id),
-    };
-    page_with(status, &template)
+    let mut page = page_with(status, template);
+    let headers = problem.headers().iter().cloned();
+    let headers = headers.filter(|(name, _)| name != WWW_AUTHENTICATE);
+    page.headers_mut().extend(headers);
+    page
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,8 +15,9 @@ use keywright_store::console::{Session, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::page::{Frame, page, page_with};
+use super::page::{Frame, page};
 use super::posted::OwnForm;
+use super::refusal::refused_page;
 use super::theme::{Theme, is_own_path};
 use super::visitor::{LIFETIME, session_cookie};
 use crate::attribution::Provenance;
@@ -70,12 +71,7 @@ pub(super) async fn sign_in(
                 next,
                 error: Some(problem.detail()),
             };
-            let status = match problem.status() {
-                // A challenge would have the browser ask for a password.
-                StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
-                status => status,
-            };
-            return Ok(page_with(status, &template));
+            return Ok(refused_page(&problem, &template));
         }
         Err(problem) => return Err(problem),
     };

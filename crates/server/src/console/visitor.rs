@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keywright_api::ErrorCode;
 use keywright_core::audit::{Actor, ActorKind};
 use keywright_core::authority::Caller;
 use keywright_core::digest::Digest;
@@ -20,7 +21,7 @@ use keywright_store::console::{Session, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::theme::Theme;
-use crate::authority::{Needed, UserOrService};
+use crate::authority::{Needed, Service, UserOrService};
 use crate::problem::Problem;
 use crate::source::is_secure;
 use crate::state::AppState;
@@ -63,6 +64,31 @@ impl Visitor {
         }
     }
 
+    /// Whether they are an operator who holds the operation.
+    pub(super) fn holds(&self, operation: Operation) -> bool {
+        match &self.rights {
+            Rights::User(_) => false,
+            Rights::Operator(grants) => grants.contains_all(operation.grant()),
+        }
+    }
+
+    /// The authority of a route of the API for service keys that hold the operation `O`.
+    ///
+    /// # Errors
+    /// [`Problem::insufficient_scope`] where they lack it; 403 for whoever is no operator.
+    pub(super) fn operates<O: Needed>(&self) -> Result<Service<O>, Problem> {
+        if !self.is_operator() {
+            return Err(Problem::new(
+                ErrorCode::InsufficientScope,
+                "this page is for operators: ask one of them",
+            ));
+        }
+        if !self.holds(O::OPERATION) {
+            return Err(lacks(O::OPERATION));
+        }
+        Ok(Service::admitted(self.actor()))
+    }
+
     /// What every form of theirs must hold. Nobody else can know it, since it is made from what only the browser keeps.
     pub(super) fn csrf(&self) -> String {
         let token = self.token.expose_secret();
@@ -84,7 +110,7 @@ impl Visitor {
         let caller = match &self.rights {
             Rights::User(id) => Caller::User(id.clone()),
             Rights::Operator(grants) => {
-                if !grants.contains_all(O::OPERATION.grant()) {
+                if !self.holds(O::OPERATION) {
                     return Err(lacks(O::OPERATION));
                 }
                 Caller::ServiceKey {

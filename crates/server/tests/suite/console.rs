@@ -24,6 +24,7 @@ on_both_stores![
     nothing_that_somebody_wrote_is_markup,
     nobody_is_led_elsewhere,
     every_page_has_the_headers_that_protect_it,
+    a_refusal_is_a_page_for_people_and_says_how_long_to_wait,
     a_theme_is_chosen,
     assets_are_kept_for_good_and_named_by_their_content,
 ];
@@ -558,6 +559,28 @@ async fn every_page_has_the_headers_that_protect_it(store: Kind) {
         shown.does_not_say("onclick");
         shown.does_not_say("style=");
     }
+}
+
+async fn a_refusal_is_a_page_for_people_and_says_how_long_to_wait(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = world.browser();
+    let nothing = browser.open("/nothing").await;
+    assert_eq!(nothing.status, 404);
+    nothing.says("there is no page at this address");
+    let nothing = world.anonymous().get("/nothing").await;
+    nothing.refused(404, "not_found");
+    let wrong = browser.send("/keys/new", &[]).await;
+    assert_eq!(wrong.status, 405);
+    assert_eq!(wrong.headers["allow"], "GET,HEAD");
+    wrong.says("<main");
+    for _ in 0..100 {
+        let refused = browser.send("/sign-in", &[("key", "kw_nonsense")]).await;
+        assert_eq!(refused.status, 403);
+    }
+    let refused = browser.send("/sign-in", &[("key", "kw_nonsense")]).await;
+    assert_eq!(refused.status, 429);
+    refused.says("too many failed authentications");
+    assert_eq!(refused.headers["retry-after"], "60");
 }
 
 async fn a_theme_is_chosen(store: Kind) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::header::{ACCEPT, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, Response};
 
 /// Keeps cookies, sends forms, and follows redirects.
@@ -120,6 +120,7 @@ impl Browser {
         self.http
             .request(method, format!("{}{path}", self.base))
             .header(COOKIE, cookies.join("; "))
+            .header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
             .timeout(Duration::from_secs(30))
     }
 
