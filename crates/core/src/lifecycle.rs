@@ -22,7 +22,7 @@ pub enum Lifecycle {
 }
 
 /// A state without its times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// It may be used.
     Active,

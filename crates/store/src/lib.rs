@@ -17,8 +17,10 @@ pub mod sqlite;
 #[cfg(test)]
 mod standing;
 mod table;
+mod text_range;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,13 +32,17 @@ use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::key::{ApiKey, KeyRecord, Metadata};
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit, KeyspaceRefusal};
+use keywright_core::lifecycle::Status;
 use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 
 use crate::cluster::{Cluster, Settling, Survey};
 use crate::console::Console;
 pub use crate::error::{OpenError, StoreError};
-pub use crate::query::{AuditQuery, KeyQuery, Page, Position, UserPosition, UserQuery};
+pub use crate::query::{
+    AuditQuery, KeyQuery, KeySearch, NamePosition, Page, Position, Remembered, UserPosition,
+    UserQuery,
+};
 pub use crate::usage::{
     BadPeriod, MAX_KEYS_AT_ONCE, Period, Step, UsageBucket, UsageOf, UsageQuery, UseCount, Uses,
 };
@@ -276,6 +282,12 @@ pub trait Store: Send + Sync + 'static {
     /// One page of a user's keys, or of everybody's, newest first.
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;
 
+    /// One page of the keys that are like what somebody remembers: by name in the order of names, else newest first.
+    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError>;
+
+    /// How many keys there are in each state, without service keys. It counts them: not for every request.
+    async fn count_keys(&self) -> Result<BTreeMap<Status, u64>, StoreError>;
+
     /// Changes a key by [`keywright_core::authority::edit`], asked under a lock on the key (and, for service keys,
     /// on all of them) within the transaction that writes the result. Its time is `by.at`.
     async fn edit_key(
@@ -299,6 +311,13 @@ pub trait Store: Send + Sync + 'static {
     /// What was counted, in ascending order: only buckets in which something was. Of a key or a user that is gone:
     /// nothing, or what is not removed yet.
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError>;
+
+    /// What was counted of each of some keys, at most [`MAX_KEYS_AT_ONCE`]: those without uses are not there.
+    async fn usage_by_key(
+        &self,
+        keys: &[KeyId],
+        over: Period,
+    ) -> Result<BTreeMap<KeyId, Vec<UsageBucket>>, StoreError>;
 
     /// Removes the counts of all days (UTC) that were over at `before`, and those of deleted keys, in many small
     /// transactions; answers how many rows these were. Several nodes may do so at once.

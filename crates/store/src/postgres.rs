@@ -70,6 +70,13 @@ macro_rules! among {
     };
 }
 
+/// The name of a key as it is searched: without the case of A to Z, in the order of code points.
+macro_rules! searched_name {
+    () => {
+        "lower(k.name COLLATE \"C\")"
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"
@@ -109,6 +116,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         5,
         "console",
         include_str!("../migrations/postgres/0005_console.sql"),
+    ),
+    (
+        6,
+        "search",
+        include_str!("../migrations/postgres/0006_search.sql"),
     ),
 ];
 

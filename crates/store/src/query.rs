@@ -48,6 +48,46 @@ pub struct KeyQuery {
     pub limit: u32,
 }
 
+/// What somebody remembers of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remembered {
+    /// How its name begins. The case of A to Z does not count.
+    NameStart(String),
+    /// The first and the last characters of its text, as lists show them; at least one of both.
+    Ends {
+        /// [`keywright_core::key::ApiKey::prefix`], whole.
+        prefix: Option<String>,
+        /// [`keywright_core::key::ApiKey::postfix`], whole.
+        postfix: Option<String>,
+    },
+}
+
+/// A place in what was found by the start of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePosition {
+    /// The name of the last key.
+    pub name: String,
+    /// Its id, which orders what has the same name.
+    pub id: Uuid,
+}
+
+/// Which keys to look for. Service keys are found only where their reserved owner is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySearch {
+    /// What is known of them.
+    pub by: Remembered,
+    /// Whose; everybody's but service keys where nothing is said.
+    pub user_id: Option<UserId>,
+    /// Only those in this state.
+    pub status: Option<Status>,
+    /// Only those of this keyspace.
+    pub keyspace: Option<KeyspaceName>,
+    /// After this place; only of names.
+    pub after: Option<NamePosition>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// Which users to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserQuery {

@@ -63,6 +63,13 @@ macro_rules! among {
     };
 }
 
+/// The name of a key as it is searched: without the case of A to Z, in the order of code points.
+macro_rules! searched_name {
+    () => {
+        "lower(k.name)"
+    };
+}
+
 #[allow(
     clippy::duplicate_mod,
     reason = "compiled once for each driver, so that each has its real types"
@@ -97,6 +104,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         4,
         "console",
         include_str!("../migrations/sqlite/0004_console.sql"),
+    ),
+    (
+        5,
+        "search",
+        include_str!("../migrations/sqlite/0005_search.sql"),
     ),
 ];
 

@@ -167,6 +167,11 @@ impl Period {
         (day(self.first), day(self.end - 1))
     }
 
+    /// When the bucket begins that `at` is in.
+    pub(crate) fn bucket_of(self, at: Timestamp) -> Timestamp {
+        self.step.start(self.step.number(at))
+    }
+
     /// Whether it holds the bucket that begins at `start`.
     pub(crate) fn holds(self, start: Timestamp) -> bool {
         (self.first..self.end).contains(&self.step.number(start))

@@ -4,6 +4,7 @@
 //! something to tell; [`Pending`], by hour; the store. Nothing on the way grows without bound, and what finds no room
 //! is counted.
 
+mod busiest;
 mod minutes;
 mod pending;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use keywright_core::decision::Code;
+use keywright_core::identifier::KeyId;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{MAX_KEYSPACES, Store, StoreError};
 use metrics::{Counter, Gauge, counter, gauge};
@@ -25,6 +27,7 @@ use crate::keyspaces::{KeyspaceNumber, KeyspaceNumbers};
 use crate::record::CachedKey;
 use crate::tally::Tally;
 
+use busiest::Busiest;
 use minutes::Minutes;
 pub use minutes::{LIVE_MINUTES, Minute};
 use pending::Pending;
@@ -65,6 +68,7 @@ struct Inner {
 struct Taken {
     pending: Pending,
     minutes: Minutes,
+    busiest: Busiest,
 }
 
 impl UseLog {
@@ -123,7 +127,11 @@ impl UseLog {
     pub fn take(&self, now: Timestamp) {
         let inner = &*self.0;
         let mut taken = self.taken();
-        let Taken { pending, minutes } = &mut *taken;
+        let Taken {
+            pending,
+            minutes,
+            busiest,
+        } = &mut *taken;
         let mut uses = 0;
         let mut decisions = Decisions::default();
         // No more than are there now: whoever goes on noting must not keep this going.
@@ -136,6 +144,9 @@ impl UseLog {
                 uses += count;
                 *decisions.entry((code, Some(key.keyspace()))).or_default() += count;
                 minutes.count(at, code, count);
+                if !key.owner().id().is_empty() {
+                    busiest.count(at, key.id(), count);
+                }
                 if !pending.count_key(&key, at, code, count) {
                     inner.dropped.increment(count);
                 }
@@ -174,6 +185,12 @@ impl UseLog {
     /// What was answered in each of the last minutes, by this process.
     pub fn minutes(&self, now: Timestamp) -> Vec<Minute> {
         self.taken().minutes.until(now)
+    }
+
+    /// The keys that were asked about most in the last hour (to ten minutes), with how often, by this process. Service
+    /// keys are not among them: each request presents one.
+    pub fn busiest(&self, now: Timestamp, limit: usize) -> Vec<(KeyId, u64)> {
+        self.taken().busiest.until(now, limit)
     }
 
     /// Takes what was counted, and writes all that waits. What was not written waits on; a caller that goes away

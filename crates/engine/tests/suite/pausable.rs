@@ -1,6 +1,6 @@
 //! A real store that counts what it is asked, and waits, fails or panics when a test says so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{
     Cluster, ClusterSession, Joined, LeaseTerms, LogMark, LogPart, NodeCard, NodeFigures, NodeId,
@@ -19,9 +20,9 @@ use keywright_store::cluster::{
 };
 use keywright_store::console::Console;
 use keywright_store::{
-    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
-    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page, Store,
-    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page,
+    Period, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::{Notify, watch};
 
@@ -481,6 +482,14 @@ impl Store for PausableStore {
         self.real.list_keys(query).await
     }
 
+    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+        self.real.search_keys(search).await
+    }
+
+    async fn count_keys(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
+        self.real.count_keys().await
+    }
+
     async fn edit_key(
         &self,
         which: KeySelector,
@@ -493,6 +502,14 @@ impl Store for PausableStore {
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         self.real.usage(query).await
+    }
+
+    async fn usage_by_key(
+        &self,
+        keys: &[KeyId],
+        over: Period,
+    ) -> Result<BTreeMap<KeyId, Vec<UsageBucket>>, StoreError> {
+        self.real.usage_by_key(keys, over).await
     }
 
     async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError> {

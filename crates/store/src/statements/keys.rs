@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keywright_core::audit::{Action, Attribution, AuditEntry};
-use keywright_core::identifier::KeyspaceName;
+use keywright_core::identifier::{KeyspaceName, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::Keyspace;
 use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use serde_json::Value;
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::rows::{key_columns, keyspace_columns};
-use super::{Connection, Failure, keyspaces, one_more, page, primary_only, query, rows};
+use super::{Connection, Db, Failure, Row, keyspaces, one_more, page, primary_only, query, rows};
 use crate::table::{Column, Table};
-use crate::{KeyQuery, KeySelector, Page, Position};
+use crate::text_range::after_all_that_begin_with;
+use crate::{KeyQuery, KeySearch, KeySelector, Page, Position, Remembered};
 
 statements! {
     FIND_BY_ID = concat!(
@@ -29,19 +30,9 @@ statements! {
         "SELECT ", in_recovery!(), ", ", key_columns!(), ", ", keyspace_columns!(),
         " FROM cluster c LEFT JOIN api_keys k ON k.hash = $1 LEFT JOIN keyspaces s ON s.name = k.keyspace WHERE c.id = 1"
     );
-    // Without the keyspace: its catalogue would be sent again with every row.
-    LIST = concat!(
-        "SELECT ", key_columns!(), " FROM api_keys k \
-         WHERE k.user_id = $1 AND (k.created_at, k.id) < ($2, $3) \
-         AND (CAST($4 AS TEXT) IS NULL OR k.status = $4) AND (CAST($5 AS TEXT) IS NULL OR k.keyspace = $5) \
-         ORDER BY k.created_at DESC, k.id DESC LIMIT $6"
-    );
-    // Of everybody: ids are in the order of their making.
-    LIST_ALL = concat!(
-        "SELECT ", key_columns!(), " FROM api_keys k WHERE k.id < $1 AND k.user_id <> '' \
-         AND (CAST($2 AS TEXT) IS NULL OR k.status = $2) AND (CAST($3 AS TEXT) IS NULL OR k.keyspace = $3) \
-         ORDER BY k.id DESC LIMIT $4"
-    );
+    // Each from an index alone; in one statement that leaves service keys out, every row would be read.
+    COUNT = "SELECT COUNT(*) FROM api_keys WHERE status = $1";
+    COUNT_SERVICE_KEYS = "SELECT COUNT(*) FROM api_keys WHERE user_id = '' AND status = $1";
     ANY_OF_OWNER = "SELECT 1 FROM api_keys WHERE user_id = $1 LIMIT 1";
 }
 
@@ -114,24 +105,126 @@ pub(super) async fn list(
     connection: &mut Connection,
     asked: &KeyQuery,
 ) -> Result<Page<KeyRecord>, Failure> {
+    let found = select(asked).build().fetch_all(&mut *connection).await?;
+    with_keyspaces(connection, found, asked.limit).await
+}
+
+/// One page of the keys that are like what somebody remembers.
+pub(super) async fn search(
+    connection: &mut Connection,
+    asked: &KeySearch,
+) -> Result<Page<KeyRecord>, Failure> {
+    let found = select_remembered(asked)
+        .build()
+        .fetch_all(&mut *connection)
+        .await?;
+    with_keyspaces(connection, found, asked.limit).await
+}
+
+// Without the keyspace: its catalogue would be sent again with every row.
+const SELECT: &str = concat!("SELECT ", key_columns!(), " FROM api_keys k WHERE ");
+
+/// Put together from what is asked for, and not one statement with `$1 IS NULL OR …`: so an index serves each.
+pub(super) fn select(asked: &KeyQuery) -> QueryBuilder<Db> {
+    let mut select = QueryBuilder::new(SELECT);
+    narrow(
+        &mut select,
+        asked.user_id.as_ref(),
+        asked.status,
+        asked.keyspace.as_ref(),
+    );
     // Without a place to go on from, everything is older than the end of time: the index is entered either way.
     let after = asked.after.unwrap_or(Position {
         at: Timestamp::from_micros(i64::MAX),
         id: Uuid::max(),
     });
-    let listing = match &asked.user_id {
-        Some(user) => query(LIST)
-            .bind(user.as_str())
-            .bind(after.at.as_micros())
-            .bind(after.id),
-        None => query(LIST_ALL).bind(after.id),
+    if asked.user_id.is_some() {
+        select.push(" AND (k.created_at, k.id) < (");
+        select.push_bind(after.at.as_micros());
+        select.push(", ").push_bind(after.id);
+        select.push(") ORDER BY k.created_at DESC, k.id DESC LIMIT ");
+    } else {
+        // Of everybody: ids are in the order of their making.
+        select.push(" AND k.id < ").push_bind(after.id);
+        select.push(" ORDER BY k.id DESC LIMIT ");
+    }
+    select.push_bind(one_more(asked.limit));
+    select
+}
+
+/// The same for what somebody remembers.
+pub(super) fn select_remembered(asked: &KeySearch) -> QueryBuilder<Db> {
+    let mut select = QueryBuilder::new(SELECT);
+    narrow(
+        &mut select,
+        asked.user_id.as_ref(),
+        asked.status,
+        asked.keyspace.as_ref(),
+    );
+    match &asked.by {
+        Remembered::NameStart(start) => {
+            let start = start.to_ascii_lowercase();
+            let after = asked.after.as_ref();
+            let (name, id) = after.map_or((start.clone(), Uuid::nil()), |after| {
+                (after.name.to_ascii_lowercase(), after.id)
+            });
+            let name_is = concat!(" AND (", searched_name!(), ", k.id) > (");
+            select.push(name_is).push_bind(name);
+            select.push(", ").push_bind(id).push(")");
+            if let Some(end) = after_all_that_begin_with(&start) {
+                let name_is = concat!(" AND ", searched_name!(), " < ");
+                select.push(name_is).push_bind(end);
+            }
+            select.push(concat!(" ORDER BY ", searched_name!(), ", k.id LIMIT "));
+        }
+        Remembered::Ends { prefix, postfix } => {
+            if let Some(postfix) = postfix {
+                select.push(" AND k.postfix = ").push_bind(postfix.clone());
+            }
+            if let Some(prefix) = prefix {
+                // Where both are known, the end alone leaves next to nothing to look through.
+                let is = match postfix {
+                    Some(_) => " AND k.prefix || '' = ",
+                    None => " AND k.prefix = ",
+                };
+                select.push(is).push_bind(prefix.clone());
+            }
+            select.push(" ORDER BY k.id DESC LIMIT ");
+        }
+    }
+    select.push_bind(one_more(asked.limit));
+    select
+}
+
+/// What lists and searches are narrowed by.
+fn narrow(
+    select: &mut QueryBuilder<Db>,
+    user: Option<&UserId>,
+    status: Option<Status>,
+    keyspace: Option<&KeyspaceName>,
+) {
+    match user {
+        Some(id) => select
+            .push("k.user_id = ")
+            .push_bind(id.as_str().to_owned()),
+        None => select.push("k.user_id <> ''"),
     };
-    let found = listing
-        .bind(asked.status.map(Status::as_str))
-        .bind(asked.keyspace.as_ref().map(KeyspaceName::as_str))
-        .bind(one_more(asked.limit))
-        .fetch_all(&mut *connection)
-        .await?;
+    if let Some(status) = status {
+        select.push(" AND k.status = ").push_bind(status.as_str());
+    }
+    if let Some(name) = keyspace {
+        select
+            .push(" AND k.keyspace = ")
+            .push_bind(name.as_str().to_owned());
+    }
+}
+
+/// A page of what was found, each with its keyspace.
+async fn with_keyspaces(
+    connection: &mut Connection,
+    found: Vec<Row>,
+    limit: u32,
+) -> Result<Page<KeyRecord>, Failure> {
     let mut known: BTreeMap<String, Arc<Keyspace>> = BTreeMap::new();
     let mut keys = Vec::with_capacity(found.len());
     for row in found {
@@ -147,7 +240,31 @@ pub(super) async fn list(
         };
         keys.push(rows::key(&row, keyspace)?);
     }
-    Ok(page(keys, asked.limit))
+    Ok(page(keys, limit))
+}
+
+/// How many keys there are in each state, without service keys.
+pub(super) async fn count(connection: &mut Connection) -> Result<BTreeMap<Status, u64>, Failure> {
+    let mut counts = BTreeMap::new();
+    for status in Status::ALL {
+        let all = count_by(COUNT, status, connection).await?;
+        let of_service = count_by(COUNT_SERVICE_KEYS, status, connection).await?;
+        // Some may have been made between the two.
+        counts.insert(status, all.saturating_sub(of_service));
+    }
+    Ok(counts)
+}
+
+async fn count_by(
+    statement: &'static str,
+    status: Status,
+    connection: &mut Connection,
+) -> Result<u64, Failure> {
+    let count: i64 = sqlx::query_scalar::<Db, _>(statement)
+        .bind(status.as_str())
+        .fetch_one(connection)
+        .await?;
+    u64::try_from(count).map_err(Failure::damaged("COUNT of api_keys"))
 }
 
 /// Whether there is a service key, of whatever status.

@@ -70,6 +70,7 @@ mod schema;
 mod usage;
 mod users;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Pool, SqlSafeStr};
@@ -96,9 +98,9 @@ use crate::console::Console;
 use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
-    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
-    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
-    UsageBucket, UsageQuery, User, UserQuery, Uses,
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Store,
+    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 
 pub(super) use audit::TABLE as AUDIT_LOG;
@@ -360,6 +362,16 @@ impl Store for ThisStore {
         ))
     }
 
+    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+        read_list!(self, "search_keys", |connection| keys::search(
+            connection, search
+        ))
+    }
+
+    async fn count_keys(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
+        read_list!(self, "count_keys", |connection| keys::count(connection))
+    }
+
     async fn edit_key(
         &self,
         which: KeySelector,
@@ -390,6 +402,16 @@ impl Store for ThisStore {
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         read_list!(self, "usage", |connection| usage::list(connection, query))
+    }
+
+    async fn usage_by_key(
+        &self,
+        keys: &[KeyId],
+        over: Period,
+    ) -> Result<BTreeMap<KeyId, Vec<UsageBucket>>, StoreError> {
+        read_list!(self, "usage_by_key", |connection| usage::list_by_key(
+            connection, keys, over
+        ))
     }
 
     async fn trim_usage(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use keywright_core::decision::Code;
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::timestamp::Timestamp;
-use sqlx::{Decode, Encode, Row as _, Type};
+use sqlx::{Decode, Encode, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
 use super::{
@@ -275,6 +275,51 @@ async fn list_of<'q, T: Encode<'q, Db> + Type<Db> + Send + 'q>(
     }
     let bucket = |(start, counts)| UsageBucket { start, counts };
     Ok(buckets.into_iter().map(bucket).collect())
+}
+
+/// What was counted of each of some keys: each day of each is looked up.
+pub(super) async fn list_by_key(
+    connection: &mut Connection,
+    keys: &[KeyId],
+    over: Period,
+) -> Result<BTreeMap<KeyId, Vec<UsageBucket>>, Failure> {
+    let mut counted_by_key: BTreeMap<KeyId, BTreeMap<Timestamp, BTreeMap<Code, u64>>> =
+        BTreeMap::new();
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut select = select_by_key(keys, over);
+    for row in select.build().fetch_all(connection).await? {
+        let (start, code, count) = counted(&row, Step::Hour)?;
+        let start = over.bucket_of(start);
+        if over.holds(start) {
+            let buckets = counted_by_key.entry(KeyId(row.try_get("key_id")?));
+            let counts = buckets.or_default().entry(start).or_default();
+            *counts.entry(code).or_default() += count;
+        }
+    }
+    let bucket = |(start, counts)| UsageBucket { start, counts };
+    let listed = counted_by_key.into_iter();
+    Ok(listed
+        .map(|(key, buckets)| (key, buckets.into_iter().map(bucket).collect()))
+        .collect())
+}
+
+pub(super) fn select_by_key(keys: &[KeyId], over: Period) -> QueryBuilder<Db> {
+    let (first, last) = over.days();
+    let mut select =
+        QueryBuilder::new("SELECT key_id, day, hour, code, count FROM key_uses WHERE day IN (");
+    let mut days = select.separated(", ");
+    for day in first..=last {
+        days.push_bind(day);
+    }
+    select.push(") AND key_id IN (");
+    let mut ids = select.separated(", ");
+    for KeyId(id) in keys {
+        ids.push_bind(*id);
+    }
+    select.push(")");
+    select
 }
 
 fn counted(row: &Row, step: Step) -> Result<(Timestamp, Code, u64), Failure> {

@@ -32,6 +32,7 @@ mod keyspaces;
 mod nodes;
 mod opening;
 mod pages;
+mod search;
 mod service_keys;
 mod slow_lists;
 mod usage;

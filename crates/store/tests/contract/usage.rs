@@ -18,6 +18,7 @@ contract! {
     what_was_counted_is_told_exactly,
     each_count_is_added_to_what_is_there,
     hours_and_days_end_on_their_boundaries,
+    the_uses_of_several_keys_are_told_at_once,
     a_use_counts_for_its_key_its_user_its_keyspace_and_for_everything,
     text_of_no_keyspace_counts_for_everything_alone,
     the_use_of_service_keys_counts_for_no_user,
@@ -114,6 +115,35 @@ fn of_keyspace(name: &str) -> UsageOf {
 
 fn one_day(counts: &[(&'static str, u64)]) -> Told {
     vec![("2026-11-22T00:00:00.000000Z".to_owned(), counts.to_vec())]
+}
+
+async fn the_uses_of_several_keys_are_told_at_once(world: World) {
+    let (used, unused, other) = (
+        world.key("alice").await,
+        world.key("alice").await,
+        world.key("bob").await,
+    );
+    let counts = [
+        valid(&used, "2026-11-21T23:30:00Z", 1),
+        valid(&used, NOON, 2),
+        valid(&used, "2026-11-22T13:00:00Z", 3),
+        valid(&other, NOON, 4),
+    ];
+    count(&*world.store, counts).await;
+    let ids = [used.key.id, unused.key.id];
+    for over in [
+        november(),
+        Period::before(Step::Hour, at("2026-11-22T13:00:00Z"), 24),
+        Period::before(Step::Day, at("2026-11-22T13:00:00Z"), 1),
+    ] {
+        let told = world.store.usage_by_key(&ids, over).await.unwrap();
+        let of = UsageOf::Key(used.key.id);
+        let alone = world.store.usage(&UsageQuery { of, over }).await.unwrap();
+        assert!(!alone.is_empty());
+        assert_eq!(told, [(used.key.id, alone)].into());
+    }
+    let none = world.store.usage_by_key(&[], november()).await.unwrap();
+    assert_eq!(none, [].into());
 }
 
 async fn what_was_counted_is_told_exactly(world: World) {

@@ -1,5 +1,6 @@
 //! A store that fails, waits or panics when a test says so, and else is the real one.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,13 +12,14 @@ use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::key_text::TagKeys;
 use keywright_core::keyspace::{Keyspace, KeyspaceEdit};
+use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::cluster::{Cluster, Settling, Survey};
 use keywright_store::console::Console;
 use keywright_store::{
-    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery,
-    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Store, StoreError,
-    UsageBucket, UsageQuery, User, UserQuery, Uses,
+    AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Store,
+    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::Semaphore;
 
@@ -246,6 +248,16 @@ impl Store for FaultyStore {
         self.real.list_keys(query).await
     }
 
+    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+        self.read()?;
+        self.real.search_keys(search).await
+    }
+
+    async fn count_keys(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
+        self.read()?;
+        self.real.count_keys().await
+    }
+
     async fn edit_key(
         &self,
         which: KeySelector,
@@ -268,6 +280,15 @@ impl Store for FaultyStore {
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         self.read()?;
         self.real.usage(query).await
+    }
+
+    async fn usage_by_key(
+        &self,
+        keys: &[KeyId],
+        over: Period,
+    ) -> Result<BTreeMap<KeyId, Vec<UsageBucket>>, StoreError> {
+        self.read()?;
+        self.real.usage_by_key(keys, over).await
     }
 
     /// Asked by nobody's request, at any moment: it suffers nothing.
