@@ -85,7 +85,7 @@ for (const store of STORES) {
           assert.equal(await server.codeOf(text), "VALID");
 
           await page.getByRole("link", { name: "I have stored it" }).click();
-          await page.getByText("Used in the last day").waitFor();
+          await page.getByRole("heading", { name: "Verifications" }).waitFor();
           assert.ok(!(await page.content()).includes(text), "the key is in no later page");
           if (scripts) {
             // (What answered a form is shown again by no browser: it asks whether to send the form once more.)
@@ -146,7 +146,7 @@ for (const store of STORES) {
       assert.match(questions[0], /will not be shown again/);
       assert.ok(await page.locator("#text").isVisible(), "who stays still sees it");
       await page.getByRole("link", { name: "I have stored it" }).click();
-      await page.getByText("Used in the last day").waitFor();
+      await page.getByRole("heading", { name: "Verifications" }).waitFor();
       const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
       assert.ok(!kept.includes(text), "nothing of it is kept in the browser");
       await context.close();

@@ -18,6 +18,10 @@
     for (const choices of document.querySelectorAll("[data-choices]")) {
       offerAll(choices);
     }
+    for (const head of document.querySelectorAll("[data-tick-all]")) {
+      offerTicks(head);
+    }
+    drawCharts();
   };
 
   // "Select all / none" for a list of checkboxes.
@@ -36,6 +40,116 @@
     }
     choices.append(line);
   };
+
+  // A tick at the head of a table for all of its rows, and how many are ticked.
+  const offerTicks = (head) => {
+    if (head.querySelector("input")) return;
+    const form = head.closest("form");
+    const boxes = [...form.querySelectorAll("tbody .tick input")];
+    const said = form.querySelector("[data-ticked]");
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.ariaLabel = "Select all on this page";
+    const tell = () => {
+      const count = boxes.filter((box) => box.checked).length;
+      all.checked = count === boxes.length;
+      all.indeterminate = count > 0 && !all.checked;
+      said.textContent = count === 0 ? "Of those selected:" : `${count} selected:`;
+    };
+    all.addEventListener("change", () => { boxes.forEach((box) => { box.checked = all.checked; }); tell(); });
+    boxes.forEach((box) => box.addEventListener("change", tell));
+    head.replaceChildren(all);
+    tell();
+  };
+
+  // Charts: drawn of the tables below them, by a library that is asked for where there is one.
+  let library;
+  const askForLibrary = ({ chart, chartStyle }) => {
+    library ??= new Promise((resolve, reject) => {
+      const style = document.createElement("link");
+      style.rel = "stylesheet";
+      style.href = chartStyle;
+      const script = document.createElement("script");
+      script.src = chart;
+      script.onload = resolve;
+      script.onerror = reject;
+      document.head.append(style, script);
+    });
+    return library;
+  };
+
+  const drawn = new Set();
+  const drawCharts = async () => {
+    const figures = [...document.querySelectorAll("[data-chart]")];
+    for (const chart of drawn) {
+      if (!chart.figure.isConnected) chart.end();
+    }
+    if (figures.length === 0) return;
+    await askForLibrary(figures[0].dataset);
+    for (const figure of figures) {
+      if (figure.isConnected && !figure.querySelector(".uplot")) draw(figure);
+    }
+  };
+
+  const colour = (element, name) => {
+    element.style.color = `var(--${name})`;
+    return getComputedStyle(element).color;
+  };
+
+  const draw = (figure) => {
+    const canvas = figure.querySelector("[data-canvas]");
+    const rows = [...figure.querySelectorAll("tbody tr")];
+    const columns = [...figure.querySelectorAll("[data-outcome]")];
+    const counts = columns.map((_, at) => rows.map((row) => Number(row.querySelectorAll("td")[at].textContent)));
+    // Each stands on those before it, so the highest is drawn first.
+    const stacked = [];
+    counts.forEach((column, at) => {
+      stacked.push(column.map((count, row) => count + (stacked[at - 1]?.[row] ?? 0)));
+    });
+    const probe = document.createElement("span");
+    figure.append(probe);
+    const quiet = colour(probe, "quiet");
+    const isHours = rows.at(-1).dataset.at - rows[0].dataset.at < 2 * 86_400;
+    const words = (at) => {
+      const text = new Date(at * 1000).toISOString();
+      return isHours ? text.slice(11, 16) : text.slice(5, 10);
+    };
+    const axis = { stroke: quiet, grid: { stroke: colour(probe, "line"), width: 1 }, ticks: { show: false } };
+    const series = columns.map((column) => colour(probe, `outcome-${column.dataset.outcome}`)).map((fill) => ({
+      fill, stroke: fill, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 48] }),
+    }));
+    probe.remove();
+    const said = document.createElement("p");
+    said.className = "muted said";
+    const telling = (at) => {
+      if (at === null || at === undefined) return "";
+      const parts = columns.map((column, one) => [column.textContent, counts[one][at]]).filter(([, count]) => count > 0);
+      const words = parts.length ? parts.map(([what, count]) => `${count} ${what.toLowerCase()}`).join(", ") : "none";
+      return `${rows[at].querySelector("th").textContent}: ${words}`;
+    };
+    const size = () => ({ width: canvas.clientWidth, height: 180 });
+    const chart = new uPlot({
+      ...size(),
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+      legend: { show: false },
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+      scales: { y: { range: (_, _low, high) => [0, Math.max(high * 1.1, 1)] } },
+      axes: [{ ...axis, values: (_, splits) => splits.map(words) }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8] }],
+      series: [{}, ...series.reverse()],
+      hooks: { setCursor: [(u) => { said.textContent = telling(u.cursor.idx); }] },
+    }, [rows.map((row) => Number(row.dataset.at)), ...stacked.reverse()], canvas);
+    canvas.append(said);
+    const resized = new ResizeObserver(() => chart.setSize(size()));
+    resized.observe(canvas);
+    const own = { figure, end: () => { resized.disconnect(); chart.destroy(); said.remove(); drawn.delete(own); } };
+    drawn.add(own);
+  };
+
+  // Their colours are those of the theme.
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const chart of [...drawn]) chart.end();
+    drawCharts();
+  });
 
   document.addEventListener("click", async (event) => {
     const copy = event.target.closest("[data-copy]");

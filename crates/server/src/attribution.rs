@@ -16,6 +16,7 @@ use crate::state::AppState;
 const MAX_USER_AGENT: usize = 256;
 
 /// What a request tells about itself, ready to be recorded with an actor.
+#[derive(Clone)]
 pub(crate) struct Provenance {
     exchange: Exchange,
     user_agent: Option<String>,

@@ -6,14 +6,22 @@
 
 mod account;
 mod assets;
+mod census;
+mod chart;
+
 mod form;
 mod key;
 mod keys;
 mod moment;
 mod new_key;
+
+mod number;
+mod overview;
 mod page;
 mod posted;
 mod refusal;
+mod search;
+mod selected;
 mod shown;
 mod sign_in;
 mod theme;
@@ -23,6 +31,7 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 
+pub(crate) use self::census::Census;
 pub(crate) use self::page::Page;
 pub(crate) use self::visitor::LIFETIME;
 use crate::state::AppState;
@@ -40,8 +49,13 @@ pub(crate) fn router() -> Router<AppState> {
             post(account::sign_out_everywhere),
         )
         .route("/account/sessions/{id}/end", post(account::end_session))
+        .route("/overview", get(overview::show))
+        .route(overview::LIVE, get(overview::live))
         .route("/keys", get(keys::list).post(new_key::create))
         .route("/keys/new", get(new_key::show))
+        .route("/keys/search", post(keys::search))
+        .route("/keys/selected", post(selected::choose))
+        .route("/keys/selected/revoke", post(selected::revoke))
         .route("/keys/{id}", get(key::show).post(key::update))
         .route("/keys/{id}/permissions", post(key::replace_permissions))
         .route("/keys/{id}/suspend", post(key::suspend))

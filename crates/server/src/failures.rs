@@ -28,6 +28,40 @@ struct Table {
     shared: Option<Window>,
     /// When ended windows were last cleared away.
     swept: Duration,
+    /// How many failures there were in each minute of the last hour, of all sources.
+    minutes: Minutes,
+}
+
+/// How many minutes are remembered.
+const HOUR: u64 = 60;
+
+/// The number of each minute, by its place in the hour, and how often something happened in it.
+struct Minutes([(u64, u64); 60]);
+
+impl Default for Minutes {
+    fn default() -> Self {
+        Self([(0, 0); 60])
+    }
+}
+
+impl Minutes {
+    fn count(&mut self, now: Duration) {
+        let number = now.as_secs() / 60;
+        // infallible: a remainder is smaller than what was divided by
+        let place = usize::try_from(number % HOUR).expect("a remainder is small");
+        let (minute, count) = &mut self.0[place];
+        if *minute != number {
+            (*minute, *count) = (number, 0);
+        }
+        *count += 1;
+    }
+
+    fn last_hour(&self, now: Duration) -> u64 {
+        let last = now.as_secs() / 60;
+        let within = |minute: u64| minute <= last && last - minute < HOUR;
+        let counts = self.0.iter().filter(|(minute, _)| within(*minute));
+        counts.map(|(_, count)| count).sum()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -49,12 +83,19 @@ impl FailureTable {
     /// How long the window still lasts, where the source has failed too often in it.
     pub(crate) fn count(&self, source: IpAddr, now: Duration) -> Result<(), Duration> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.minutes.count(now);
         let window = table.window_of(subscriber(source), now);
         if window.failures >= ALLOWED {
             return Err(WINDOW.saturating_sub(now.saturating_sub(window.began)));
         }
         window.failures += 1;
         Ok(())
+    }
+
+    /// How often somebody failed in the last hour before `now` (an uptime), to a minute.
+    pub(crate) fn last_hour(&self, now: Duration) -> u64 {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.minutes.last_hour(now)
     }
 }
 
@@ -111,6 +152,23 @@ mod tests {
         let table = FailureTable::default();
         (0..100).for_each(|_| table.count(ip(1), START).unwrap());
         assert!(table.count(ip(1), START + WINDOW).is_ok());
+    }
+
+    #[test]
+    fn the_failures_of_the_last_hour_are_told() {
+        let table = FailureTable::default();
+        assert_eq!(table.last_hour(START), 0);
+        let minute = Duration::from_mins(1);
+        for (at, source) in [(0, 1), (0, 2), (59, 1)] {
+            table.count(ip(source), START + at * minute).unwrap();
+        }
+        assert_eq!(table.last_hour(START + 59 * minute), 3);
+        assert_eq!(table.last_hour(START + 60 * minute), 1);
+        // Those that were told to wait are failures as well.
+        for _ in 0..200 {
+            let _ = table.count(ip(1), START + 60 * minute);
+        }
+        assert_eq!(table.last_hour(START + 60 * minute), 201);
     }
 
     #[test]

@@ -7,50 +7,70 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keywright_core::identifier::UserId;
 use keywright_core::timestamp::Timestamp;
-use keywright_store::{Page, Position, UserPosition};
+use keywright_store::{NamePosition, Page, Position, UserPosition};
 use uuid::Uuid;
 
 use crate::validate::Validation;
 
 /// A place in a list that goes into a URL and comes back.
 pub(crate) trait Cursor: Sized {
-    fn parts(&self) -> (Timestamp, &[u8]);
-    fn from_parts(at: Timestamp, id: &[u8]) -> Option<Self>;
+    fn to_bytes(&self) -> Vec<u8>;
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
 
     fn encode(&self) -> String {
-        let (at, id) = self.parts();
-        URL_SAFE_NO_PAD.encode([&at.as_micros().to_be_bytes(), id].concat())
+        URL_SAFE_NO_PAD.encode(self.to_bytes())
     }
 
     fn decode(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (at, id) = bytes.split_first_chunk()?;
-        Self::from_parts(Timestamp::from_micros(i64::from_be_bytes(*at)), id)
+        Self::from_bytes(&URL_SAFE_NO_PAD.decode(text).ok()?)
     }
 }
 
+/// A time, and an id that orders what has the same time.
+fn after_time(at: Timestamp, id: &[u8]) -> Vec<u8> {
+    [&at.as_micros().to_be_bytes(), id].concat()
+}
+
+fn time_before(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (at, id) = bytes.split_first_chunk()?;
+    Some((Timestamp::from_micros(i64::from_be_bytes(*at)), id))
+}
+
 impl Cursor for Position {
-    fn parts(&self) -> (Timestamp, &[u8]) {
-        (self.at, self.id.as_bytes())
+    fn to_bytes(&self) -> Vec<u8> {
+        after_time(self.at, self.id.as_bytes())
     }
 
-    fn from_parts(at: Timestamp, id: &[u8]) -> Option<Self> {
-        Some(Self {
-            at,
-            id: Uuid::from_slice(id).ok()?,
-        })
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, id) = time_before(bytes)?;
+        let id = Uuid::from_slice(id).ok()?;
+        Some(Self { at, id })
     }
 }
 
 impl Cursor for UserPosition {
-    fn parts(&self) -> (Timestamp, &[u8]) {
-        (self.at, self.id.as_str().as_bytes())
+    fn to_bytes(&self) -> Vec<u8> {
+        after_time(self.at, self.id.as_str().as_bytes())
     }
 
-    fn from_parts(at: Timestamp, id: &[u8]) -> Option<Self> {
-        Some(Self {
-            at,
-            id: UserId::new(str::from_utf8(id).ok()?).ok()?,
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, id) = time_before(bytes)?;
+        let id = UserId::new(str::from_utf8(id).ok()?).ok()?;
+        Some(Self { at, id })
+    }
+}
+
+impl Cursor for NamePosition {
+    fn to_bytes(&self) -> Vec<u8> {
+        [self.id.as_bytes(), self.name.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, name) = bytes.split_first_chunk()?;
+        let name = str::from_utf8(name).ok()?;
+        (!name.contains('\0')).then(|| Self {
+            name: name.to_owned(),
+            id: Uuid::from_bytes(*id),
         })
     }
 }
@@ -115,6 +135,11 @@ mod tests {
             id: UserId::new("ä/ö").unwrap(),
         };
         assert_eq!(UserPosition::decode(&user.encode()), Some(user));
+        let name = NamePosition {
+            name: "ä key".to_owned(),
+            id: Uuid::from_u128(42),
+        };
+        assert_eq!(NamePosition::decode(&name.encode()), Some(name));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use keywright_engine::{Lease, Verifier};
 use keywright_store::Store;
 use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId};
 
+use crate::console::Census;
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
 use crate::propagation::Propagating;
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) membership: Option<Membership>,
     pub(crate) jwt: JwtVerifier,
     pub(crate) failures: FailureTable,
+    pub(crate) census: Census,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) metrics: MetricsText,
     pub(crate) request_timeout: Duration,
@@ -92,6 +94,7 @@ impl AppState {
             membership,
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
             failures: FailureTable::default(),
+            census: Census::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
             metrics,
             request_ids: RequestIds::new(entropy.clone()),

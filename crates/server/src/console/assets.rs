@@ -1,6 +1,6 @@
 //! The style sheet and the scripts, in the binary itself.
 //!
-//! Their paths name their content, so that browsers keep them for good. (`include_bytes!`: for four files a library that
+//! Their paths name their content, so that browsers keep them for good. (`include_bytes!`: for six files a library that
 //! embeds folders would be more than it replaces.)
 
 use std::sync::LazyLock;
@@ -45,6 +45,22 @@ pub(super) static HTMX: Asset = Asset {
     path: LazyLock::new(|| HTMX.named_by_content()),
 };
 
+/// Copied from its package by `scripts/vendor-assets`; asked for by pages that have a chart.
+pub(super) static CHARTS: Asset = Asset {
+    name: "uplot.js",
+    kind: "text/javascript; charset=utf-8",
+    content: include_str!("../../assets/vendor/uplot.min.js"),
+    path: LazyLock::new(|| CHARTS.named_by_content()),
+};
+
+/// What goes with it.
+pub(super) static CHARTS_STYLE: Asset = Asset {
+    name: "uplot.css",
+    kind: "text/css; charset=utf-8",
+    content: include_str!("../../assets/vendor/uplot.min.css"),
+    path: LazyLock::new(|| CHARTS_STYLE.named_by_content()),
+};
+
 pub(super) static ICON: Asset = Asset {
     name: "icon.svg",
     kind: "image/svg+xml",
@@ -52,7 +68,7 @@ pub(super) static ICON: Asset = Asset {
     path: LazyLock::new(|| ICON.named_by_content()),
 };
 
-static ALL: [&Asset; 4] = [&STYLE, &SCRIPT, &HTMX, &ICON];
+static ALL: [&Asset; 6] = [&STYLE, &SCRIPT, &HTMX, &CHARTS, &CHARTS_STYLE, &ICON];
 
 impl Asset {
     /// Where it is.

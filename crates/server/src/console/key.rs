@@ -1,22 +1,20 @@
 //! `/keys/{id}`: one key, what can be done to it, and what was.
 
-use std::time::Duration;
-
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use keywright_api::{ErrorCode, PatchKey, ReplacePermissions};
 use keywright_core::audit::{ActorKind, AuditEntry};
 use keywright_core::authority::KeyEdit;
-use keywright_core::decision::Code;
 use keywright_core::identifier::KeyId;
 use keywright_core::key::KeyRecord;
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
-use keywright_store::{AuditQuery, Period, Step, UsageOf, UsageQuery};
+use keywright_store::{AuditQuery, UsageOf};
 use serde::Deserialize;
 
+use super::chart::{Chart, Over, chart, last_day_of};
 use super::form::{Choice, Refused, choices, expiry, metadata};
 use super::moment::Moment;
 use super::page::{Frame, Section, page, page_with};
@@ -24,7 +22,7 @@ use super::posted::{Fields, Posted};
 use super::shown::Shown;
 use super::visitor::Visitor;
 use crate::attribution::Provenance;
-use crate::authority::{AuditRead, KeysRead, KeysWrite};
+use crate::authority::{AuditRead, KeysRead, KeysWrite, UserOrService};
 use crate::extract::{Json, KeyIdPath};
 use crate::problem::Problem;
 use crate::routes::api_keys::{change, permissions, update, visible};
@@ -43,9 +41,11 @@ struct KeyPage {
     suspended: Option<Moment>,
     revoked: Option<Moment>,
     choices: Vec<Choice>,
-    /// What was verified in the last day, by what it came to.
-    uses: Vec<(&'static str, u64)>,
-    uses_in_all: u64,
+    chart: Chart,
+    over: Over,
+    /// How often it was presented in the last day.
+    uses_of_day: u64,
+    may_change: bool,
     timeline: Vec<Change>,
     refused: Refused,
     /// What was just done.
@@ -64,6 +64,8 @@ struct Change {
 #[serde(default)]
 pub(super) struct After {
     done: String,
+    /// Over which time its uses are shown.
+    over: String,
 }
 
 /// `GET /keys/{id}`
@@ -80,15 +82,29 @@ pub(super) async fn show(
         "revoked" => "The key is revoked, for good.",
         _ => "",
     };
-    let template = key_page(&visitor, id, &state).await?;
+    let over = Over::named(&after.over);
+    let template = key_page(&visitor, id, over, &state).await?;
     Ok(page(&KeyPage { done, ..template }))
 }
 
-async fn key_page(visitor: &Visitor, id: KeyId, state: &AppState) -> Result<KeyPage, Problem> {
+async fn key_page(
+    visitor: &Visitor,
+    id: KeyId,
+    over: Over,
+    state: &AppState,
+) -> Result<KeyPage, Problem> {
     let authority = visitor.may::<KeysRead>(None)?;
     let record = visible(&authority.caller, id, state).await?;
     let now = state.clock.now();
-    let uses = uses(id, now, state).await?;
+    let title = format!("Verifications of {}", record.key.name);
+    let chart = chart(&title, UsageOf::Key(id), over, now, state).await?;
+    let uses_of_day = match over {
+        Over::Day => chart.sum(),
+        Over::Week | Over::Month => {
+            let lines = last_day_of(&[id], now, state).await?;
+            lines.get(&id).map_or(0, |line| line.sum)
+        }
+    };
     let key = &record.key;
     let at = |at: Option<Timestamp>| at.map(|at| Moment::new(at, now));
     Ok(KeyPage {
@@ -102,8 +118,10 @@ async fn key_page(visitor: &Visitor, id: KeyId, state: &AppState) -> Result<KeyP
         suspended: at(key.lifecycle.suspended_at()),
         revoked: at(key.lifecycle.revoked_at()),
         choices: held(&record),
-        uses_in_all: uses.iter().map(|(_, count)| count).sum(),
-        uses,
+        chart,
+        over,
+        uses_of_day,
+        may_change: visitor.may_change_keys(),
         timeline: timeline(visitor, id, now, state).await?,
         key: Shown::of(&record, now),
         refused: Refused::default(),
@@ -125,40 +143,6 @@ fn held(record: &KeyRecord) -> Vec<Choice> {
     choices(catalogue, |name| {
         held.iter().any(|held| held.as_str() == name)
     })
-}
-
-/// What was verified in the last day.
-async fn uses(
-    id: KeyId,
-    now: Timestamp,
-    state: &AppState,
-) -> Result<Vec<(&'static str, u64)>, Problem> {
-    // What is being counted now belongs to it.
-    let over = Period::before(Step::Hour, now.saturating_add(Duration::from_micros(1)), 24);
-    let of = UsageOf::Key(id);
-    let buckets = state.store.usage(&UsageQuery { of, over }).await?;
-    let count = |code: Code| {
-        let counts = buckets.iter().flat_map(|bucket| &bucket.counts);
-        counts
-            .filter(|(found, _)| **found == code)
-            .map(|(_, count)| *count)
-            .sum()
-    };
-    let all = [
-        ("accepted", Code::Valid),
-        (
-            "refused: lacking a permission",
-            Code::InsufficientPermissions,
-        ),
-        ("refused: expired", Code::Expired),
-        ("refused: suspended", Code::Suspended),
-        ("refused: revoked", Code::Revoked),
-    ];
-    Ok(all
-        .into_iter()
-        .map(|(what, code)| (what, count(code)))
-        .filter(|(_, count)| *count > 0)
-        .collect())
 }
 
 /// The last changes: of an own key, or for whoever may read the audit log.
@@ -190,6 +174,41 @@ async fn timeline(
     Ok(entries.iter().map(change).collect())
 }
 
+/// A form about a key of somebody who may change it.
+pub(super) struct About {
+    id: KeyId,
+    visitor: Visitor,
+    fields: Fields,
+    authority: UserOrService<KeysWrite>,
+    provenance: Provenance,
+    state: AppState,
+}
+
+impl FromRequest<AppState> for About {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let refused = IntoResponse::into_response;
+        let KeyIdPath(id) = KeyIdPath::from_request_parts(&mut parts, state)
+            .await
+            .map_err(refused)?;
+        let provenance = Provenance::from_request_parts(&mut parts, state).await;
+        let provenance = provenance.map_err(IntoResponse::into_response)?;
+        let request = Request::from_parts(parts, body);
+        let Posted { visitor, fields } = Posted::from_request(request, state).await?;
+        let authority = visitor.may::<KeysWrite>(None).map_err(refused)?;
+        Ok(Self {
+            id,
+            visitor,
+            fields,
+            authority,
+            provenance,
+            state: state.clone(),
+        })
+    }
+}
+
 /// What comes of a form about a key: its page with what was done, or the form again with what is wrong.
 async fn after(
     outcome: Result<&str, Problem>,
@@ -200,7 +219,7 @@ async fn after(
     match outcome {
         Ok(done) => Ok(Redirect::to(&format!("/keys/{id}?done={done}")).into_response()),
         Err(problem) if problem.code() == ErrorCode::ValidationFailed => {
-            let template = key_page(visitor, id, state).await?;
+            let template = key_page(visitor, id, Over::Day, state).await?;
             let template = KeyPage {
                 refused: Refused(problem.errors().to_vec()),
                 ..template
@@ -212,20 +231,22 @@ async fn after(
 }
 
 /// `POST /keys/{id}`
-pub(super) async fn update(
-    State(state): State<AppState>,
-    KeyIdPath(id): KeyIdPath,
-    provenance: Provenance,
-    Posted { visitor, fields }: Posted,
-) -> Result<Response, Problem> {
+pub(super) async fn update(about: About) -> Result<Response, Problem> {
+    let About {
+        id,
+        visitor,
+        fields,
+        authority,
+        provenance,
+        state,
+    } = about;
     let updated = async {
         let patch = patch(&fields, state.clock.now())?;
-        let authority = visitor.may::<KeysWrite>(None)?;
         let (state, patch) = (State(state.clone()), Json(patch));
-        let updated = update::update_api_key(authority, state, KeyIdPath(id), provenance, patch);
-        updated.await.map(|_| "updated")
+        update::update_api_key(authority, state, KeyIdPath(id), provenance, patch).await
     };
-    after(updated.await, &visitor, id, &state).await
+    let updated = updated.await.map(|_| "updated");
+    after(updated, &visitor, id, &state).await
 }
 
 fn patch(fields: &Fields, now: Timestamp) -> Result<PatchKey, Problem> {
@@ -241,86 +262,56 @@ fn patch(fields: &Fields, now: Timestamp) -> Result<PatchKey, Problem> {
 }
 
 /// `POST /keys/{id}/permissions`
-pub(super) async fn replace_permissions(
-    State(state): State<AppState>,
-    KeyIdPath(id): KeyIdPath,
-    provenance: Provenance,
-    Posted { visitor, fields }: Posted,
-) -> Result<Response, Problem> {
-    let replaced = async {
-        let authority = visitor.may::<KeysWrite>(None)?;
-        let wanted = ReplacePermissions {
-            permissions: fields.all("permission").map(str::to_owned).collect(),
-        };
-        let (state, path) = (State(state.clone()), KeyIdPath(id));
-        let replaced = permissions::update_api_key_permissions(
-            authority,
-            state,
-            path,
-            provenance,
-            Json(wanted),
-        );
-        replaced.await.map(|_| "updated")
-    };
-    after(replaced.await, &visitor, id, &state).await
+pub(super) async fn replace_permissions(about: About) -> Result<Response, Problem> {
+    let About {
+        id,
+        visitor,
+        fields,
+        authority,
+        provenance,
+        state,
+    } = about;
+    let permissions = fields.all("permission").map(str::to_owned).collect();
+    let wanted = Json(ReplacePermissions { permissions });
+    let replaced = permissions::update_api_key_permissions(
+        authority,
+        State(state.clone()),
+        KeyIdPath(id),
+        provenance,
+        wanted,
+    );
+    let replaced = replaced.await.map(|_| "updated");
+    after(replaced, &visitor, id, &state).await
 }
 
 /// `POST /keys/{id}/suspend`
-pub(super) async fn suspend(
-    State(state): State<AppState>,
-    KeyIdPath(id): KeyIdPath,
-    provenance: Provenance,
-    Posted { visitor, .. }: Posted,
-) -> Result<Response, Problem> {
-    let suspended = transition(&visitor, id, Transition::Suspend, provenance, &state);
-    after(suspended.await.map(|()| "suspended"), &visitor, id, &state).await
+pub(super) async fn suspend(about: About) -> Result<Response, Problem> {
+    about.transition(Transition::Suspend, "suspended").await
 }
 
 /// `POST /keys/{id}/reactivate`
-pub(super) async fn reactivate(
-    State(state): State<AppState>,
-    KeyIdPath(id): KeyIdPath,
-    provenance: Provenance,
-    Posted { visitor, .. }: Posted,
-) -> Result<Response, Problem> {
-    let reactivated = transition(&visitor, id, Transition::Reactivate, provenance, &state);
-    after(
-        reactivated.await.map(|()| "reactivated"),
-        &visitor,
-        id,
-        &state,
-    )
-    .await
-}
-
-async fn transition(
-    visitor: &Visitor,
-    id: KeyId,
-    to: Transition,
-    provenance: Provenance,
-    state: &AppState,
-) -> Result<(), Problem> {
-    let authority = visitor.may::<KeysWrite>(None)?;
-    let changed = change(authority, id, KeyEdit::Transition(to), provenance, state);
-    changed.await.map(drop)
+pub(super) async fn reactivate(about: About) -> Result<Response, Problem> {
+    about
+        .transition(Transition::Reactivate, "reactivated")
+        .await
 }
 
 /// `POST /keys/{id}/revoke`: of whoever typed the name of the key.
-pub(super) async fn revoke(
-    State(state): State<AppState>,
-    KeyIdPath(id): KeyIdPath,
-    provenance: Provenance,
-    Posted { visitor, fields }: Posted,
-) -> Result<Response, Problem> {
-    let revoked = async {
-        let authority = visitor.may::<KeysWrite>(None)?;
-        let record = visible(&authority.caller, id, &state).await?;
-        if fields.one("confirm").trim() != record.key.name.as_str() {
-            let detail = "must be the name of the key, as it stands above";
-            return Err(Problem::invalid_field("/confirm", detail));
-        }
-        transition(&visitor, id, Transition::Revoke, provenance, &state).await?;
-        Ok("revoked")
-    };
-    after(revoked.await, &visitor, id, &state).await
+pub(super) async fn revoke(about: About) -> Result<Response, Problem> {
+    let record = visible(&about.authority.caller, about.id, &about.state).await?;
+    if about.fields.one("confirm").trim() != record.key.name.as_str().trim() {
+        let detail = "must be the name of the key, as it stands above";
+        let refused = Err(Problem::invalid_field("/confirm", detail));
+        return after(refused, &about.visitor, about.id, &about.state).await;
+    }
+    about.transition(Transition::Revoke, "revoked").await
+}
+
+impl About {
+    async fn transition(self, to: Transition, done: &str) -> Result<Response, Problem> {
+        let edit = KeyEdit::Transition(to);
+        let changed = change(self.authority, self.id, edit, self.provenance, &self.state);
+        let changed = changed.await.map(|_| done);
+        after(changed, &self.visitor, self.id, &self.state).await
+    }
 }

@@ -27,15 +27,17 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 /// Where in the console a page belongs: an entry of the navigation each, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
+    Overview,
     Keys,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 2] = [Self::Keys, Self::Account];
+    const ALL: [Self; 3] = [Self::Overview, Self::Keys, Self::Account];
 
     const fn path(self) -> &'static str {
         match self {
+            Self::Overview => "/overview",
             Self::Keys => "/keys",
             Self::Account => "/account",
         }
@@ -43,6 +45,7 @@ impl Section {
 
     const fn title(self) -> &'static str {
         match self {
+            Self::Overview => "Overview",
             Self::Keys => "Keys",
             Self::Account => "Account",
         }
@@ -51,6 +54,7 @@ impl Section {
     /// What an operator must hold to see its pages; those without are everybody's who is signed in.
     const fn needs(self) -> Option<Operation> {
         match self {
+            Self::Overview => Some(Operation::AuditRead),
             Self::Keys | Self::Account => None,
         }
     }

@@ -5,10 +5,28 @@ use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use uuid::Uuid;
 
+use super::chart::{Sparkline, last_day_of};
 use super::moment::Moment;
+use crate::problem::Problem;
+use crate::state::AppState;
 
 /// An expiry that is nearer than this is told beside the status.
 const SOON_MICROS: i64 = 14 * 24 * 3600 * 1_000_000;
+
+/// Some keys, each with what its last day was like.
+pub(super) async fn shown_with_uses(
+    records: &[KeyRecord],
+    state: &AppState,
+) -> Result<Vec<Shown>, Problem> {
+    let now = state.clock.now();
+    let ids: Vec<_> = records.iter().map(|record| record.key.id).collect();
+    let mut lines = last_day_of(&ids, now, state).await?;
+    let shown = records.iter().map(|record| Shown {
+        last_day: lines.remove(&record.key.id),
+        ..Shown::of(record, now)
+    });
+    Ok(shown.collect())
+}
 
 /// A key, as a table or a page of its own shows it.
 pub(super) struct Shown {
@@ -23,6 +41,8 @@ pub(super) struct Shown {
     pub(super) created: Moment,
     pub(super) last_used: Option<Moment>,
     pub(super) expires: Option<Moment>,
+    /// Where lists show it, and the key was used.
+    pub(super) last_day: Option<Sparkline>,
     pub(super) is_active: bool,
     pub(super) is_suspended: bool,
     pub(super) is_revoked: bool,
@@ -50,6 +70,7 @@ impl Shown {
             created: Moment::new(key.created_at, now),
             last_used: key.last_used_at.map(|at| Moment::new(at, now)),
             expires: key.expires_at.map(|at| Moment::new(at, now)),
+            last_day: None,
             is_active: status == Status::Active,
             is_suspended: status == Status::Suspended,
             is_revoked: status == Status::Revoked,
@@ -58,7 +79,7 @@ impl Shown {
 
     /// How many permissions a table has room for, and how many more there are.
     pub(super) fn chips(&self) -> (&[String], usize) {
-        const ROOM: usize = 3;
+        const ROOM: usize = 2;
         let shown = self.permissions.len().min(ROOM);
         (&self.permissions[..shown], self.permissions.len() - shown)
     }

@@ -20,6 +20,7 @@ use keywright_core::permission::Grants;
 use keywright_store::console::{Session, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::overview;
 use super::theme::Theme;
 use crate::authority::{Needed, Service, UserOrService};
 use crate::problem::Problem;
@@ -89,6 +90,11 @@ impl Visitor {
         Ok(Service::admitted(self.actor()))
     }
 
+    /// Whether they may change the keys that they see.
+    pub(super) fn may_change_keys(&self) -> bool {
+        !self.is_operator() || self.holds(Operation::KeysWrite)
+    }
+
     /// What every form of theirs must hold. Nobody else can know it, since it is made from what only the browser keeps.
     pub(super) fn csrf(&self) -> String {
         let token = self.token.expose_secret();
@@ -150,7 +156,9 @@ impl Visitor {
         let Some((rights, name)) = rights(&session.who, state).await? else {
             return Ok(None);
         };
-        if session.seen_at <= now.saturating_sub(NOTED) {
+        // What a page asks for by itself is not seen by anybody.
+        let is_seen = parts.uri.path() != overview::LIVE;
+        if is_seen && session.seen_at <= now.saturating_sub(NOTED) {
             // That a page cannot be noted is no reason not to show it.
             if let Err(error) = console.note_session(session.id, now).await {
                 tracing::debug!(%error, "what is seen of a session could not be noted");
