@@ -92,7 +92,7 @@ pub fn attribution(n: u64) -> Outcome<Attribution> {
 }
 
 /// When key number `n` was made.
-fn made_at(n: u64) -> Timestamp {
+pub fn made_at(n: u64) -> Timestamp {
     let later = i64::try_from(n).unwrap_or(i64::MAX).saturating_mul(1_000);
     Timestamp::from_micros(FIRST_MADE.saturating_add(later))
 }

@@ -23,11 +23,11 @@ impl Spread {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         Self {
-            min: quantile(&sorted, 0.0),
-            lower: quantile(&sorted, 0.25),
-            median: quantile(&sorted, 0.5),
-            upper: quantile(&sorted, 0.75),
-            max: quantile(&sorted, 1.0),
+            min: between(&sorted, 0.0),
+            lower: between(&sorted, 0.25),
+            median: between(&sorted, 0.5),
+            upper: between(&sorted, 0.75),
+            max: between(&sorted, 1.0),
         }
     }
 }
@@ -49,6 +49,13 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     Spread::of(figures).median
 }
 
+/// What this share of at least one figure is below, else not a number.
+pub fn quantile(figures: &[f64], share: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    between(&sorted, share)
+}
+
 /// Between the two nearest figures, in proportion.
 #[expect(
     clippy::cast_precision_loss,
@@ -56,7 +63,7 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     clippy::cast_sign_loss,
     reason = "a position in a list that fits into memory, never negative"
 )]
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+fn between(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };
