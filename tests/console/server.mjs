@@ -56,6 +56,25 @@ export class Server {
     return answer.json();
   }
 
+  /** Ends the sessions of whoever is signed in with the first service key, from another browser. */
+  async endSessions() {
+    const base = this.base;
+    const form = (fields) => ({
+      method: "POST",
+      redirect: "manual",
+      headers: { Origin: base, "Content-Type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams(fields).toString(),
+    });
+    const signedIn = await fetch(`${base}/sign-in`, form({ key: this.serviceKey }));
+    const cookie = signedIn.headers.get("set-cookie").split(";")[0];
+    const account = await (await fetch(`${base}/account`, { headers: { Cookie: cookie } })).text();
+    const [, csrf] = /name="csrf" value="([^"]+)"/.exec(account);
+    const ended = form({ csrf });
+    ended.headers.Cookie = cookie;
+    const { status } = await fetch(`${base}/account/sign-out-everywhere`, ended);
+    if (status !== 303) throw new Error(`sessions were not ended: ${status}`);
+  }
+
   async makeKey(user, wanted) {
     return this.api("POST", "/api/api-keys", { permissions: [], ...wanted }, user);
   }

@@ -18,8 +18,8 @@
     for (const choices of document.querySelectorAll("[data-choices]")) {
       offerAll(choices);
     }
-    for (const head of document.querySelectorAll("[data-tick-all]")) {
-      offerTicks(head);
+    for (const said of document.querySelectorAll("[data-ticked]")) {
+      offerTicks(said);
     }
     drawCharts();
   };
@@ -41,15 +41,15 @@
     choices.append(line);
   };
 
-  // A tick at the head of a table for all of its rows, and how many are ticked.
-  const offerTicks = (head) => {
-    if (head.querySelector("input")) return;
-    const form = head.closest("form");
-    const boxes = [...form.querySelectorAll("tbody .tick input")];
-    const said = form.querySelector("[data-ticked]");
+  // A tick below a table for all of its rows, and how many are ticked.
+  const offerTicks = (said) => {
+    if (said.parentElement.querySelector("input")) return;
+    const boxes = [...said.closest("form").querySelectorAll("tbody .tick input")];
+    const label = document.createElement("label");
+    label.className = "choice";
     const all = document.createElement("input");
     all.type = "checkbox";
-    all.ariaLabel = "Select all on this page";
+    label.append(all, "Select all on this page");
     const tell = () => {
       const count = boxes.filter((box) => box.checked).length;
       all.checked = count === boxes.length;
@@ -58,7 +58,7 @@
     };
     all.addEventListener("change", () => { boxes.forEach((box) => { box.checked = all.checked; }); tell(); });
     boxes.forEach((box) => box.addEventListener("change", tell));
-    head.replaceChildren(all);
+    said.before(label);
     tell();
   };
 
