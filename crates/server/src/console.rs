@@ -9,6 +9,7 @@ mod assets;
 mod form;
 mod key;
 mod keys;
+mod link;
 mod moment;
 mod new_key;
 mod page;
@@ -17,6 +18,8 @@ mod refusal;
 mod shown;
 mod sign_in;
 mod theme;
+mod user;
+mod users;
 mod visitor;
 
 use axum::response::Redirect;
@@ -47,6 +50,9 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keys/{id}/suspend", post(key::suspend))
         .route("/keys/{id}/reactivate", post(key::reactivate))
         .route("/keys/{id}/revoke", post(key::revoke))
+        .route("/users", get(users::list))
+        .route("/user", get(user::show))
+        .route("/user/delete", post(user::delete))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
         .fallback(refusal::nothing_here)

@@ -88,7 +88,7 @@ async fn key_page(visitor: &Visitor, id: KeyId, state: &AppState) -> Result<KeyP
     let authority = visitor.may::<KeysRead>(None)?;
     let record = visible(&authority.caller, id, state).await?;
     let now = state.clock.now();
-    let uses = uses(id, now, state).await?;
+    let uses = uses(UsageOf::Key(id), now, state).await?;
     let key = &record.key;
     let at = |at: Option<Timestamp>| at.map(|at| Moment::new(at, now));
     Ok(KeyPage {
@@ -128,14 +128,13 @@ fn held(record: &KeyRecord) -> Vec<Choice> {
 }
 
 /// What was verified in the last day.
-async fn uses(
-    id: KeyId,
+pub(super) async fn uses(
+    of: UsageOf,
     now: Timestamp,
     state: &AppState,
 ) -> Result<Vec<(&'static str, u64)>, Problem> {
     // What is being counted now belongs to it.
     let over = Period::before(Step::Hour, now.saturating_add(Duration::from_micros(1)), 24);
-    let of = UsageOf::Key(id);
     let buckets = state.store.usage(&UsageQuery { of, over }).await?;
     let count = |code: Code| {
         let counts = buckets.iter().flat_map(|bucket| &bucket.counts);
@@ -153,6 +152,7 @@ async fn uses(
         ("refused: expired", Code::Expired),
         ("refused: suspended", Code::Suspended),
         ("refused: revoked", Code::Revoked),
+        ("refused: no key", Code::NotFound),
     ];
     Ok(all
         .into_iter()

@@ -28,15 +28,17 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Keys,
+    Users,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 2] = [Self::Keys, Self::Account];
+    const ALL: [Self; 3] = [Self::Keys, Self::Users, Self::Account];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Keys => "/keys",
+            Self::Users => "/users",
             Self::Account => "/account",
         }
     }
@@ -44,6 +46,7 @@ impl Section {
     const fn title(self) -> &'static str {
         match self {
             Self::Keys => "Keys",
+            Self::Users => "Users",
             Self::Account => "Account",
         }
     }
@@ -52,6 +55,7 @@ impl Section {
     const fn needs(self) -> Option<Operation> {
         match self {
             Self::Keys | Self::Account => None,
+            Self::Users => Some(Operation::UsersRead),
         }
     }
 }

@@ -32,7 +32,7 @@ on_both_stores![
 const COOKIE: &str = "keywright_session";
 
 /// Somebody who signed in with a service key that holds these operations; its id.
-async fn signed_in(world: &World, operations: &[&str]) -> (Browser, String) {
+pub(crate) async fn signed_in(world: &World, operations: &[&str]) -> (Browser, String) {
     let (id, text) = world.service_key(operations).await;
     let mut browser = world.browser();
     let shown = browser.send("/sign-in", &[("key", &text)]).await;

@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod connections;
 mod console;
+mod console_operators;
 mod errors;
 mod failures;
 mod fast_path;

@@ -12,7 +12,7 @@ mod store;
 mod token;
 mod world;
 
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, Shown};
 pub(crate) use client::{Answer, Client, CreatedKey, pointers};
 pub(crate) use database::Kind;
 pub(crate) use documented::operations;

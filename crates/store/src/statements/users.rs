@@ -15,6 +15,9 @@ statements! {
     IS_KNOWN = "SELECT 1 FROM users WHERE id = $1";
     LIST = "SELECT id, created_at, api_keys FROM users WHERE id <> '' AND (created_at, id) < ($1, $2) \
          ORDER BY created_at DESC, id DESC LIMIT $3";
+    // One lower bound, since SQLite would search by any one of two; what stands at it is left out where it was seen.
+    LIST_BY_ID = "SELECT id, created_at, api_keys FROM users WHERE id >= $1 AND id < $2 AND id <> $3 \
+         ORDER BY id LIMIT $4";
     INSERT = "INSERT INTO users (id, created_at, api_keys) VALUES ($1, $2, 0) ON CONFLICT (id) DO NOTHING";
     LOCK = concat!("SELECT id FROM users WHERE id = $1", for_update!());
     // Keys go with their user (ON DELETE CASCADE). The owner of service keys stays.
@@ -73,11 +76,14 @@ pub(super) async fn is_known(connection: &mut Connection, id: &UserId) -> Result
         .is_some())
 }
 
-/// One page of users, newest first.
+/// One page of users, newest first, or by the start of their ids.
 pub(super) async fn list(
     connection: &mut Connection,
     asked: &UserQuery,
 ) -> Result<Page<User>, Failure> {
+    if let Some(start) = &asked.id_start {
+        return list_by_id(connection, start, asked).await;
+    }
     // Without a place to go on from, everything is older than the end of time.
     let (at, id) = match &asked.after {
         Some(UserPosition { at, id }) => (at.as_micros(), id.as_str()),
@@ -93,6 +99,45 @@ pub(super) async fn list(
         found.iter().map(user).collect::<Result<_, _>>()?,
         asked.limit,
     ))
+}
+
+async fn list_by_id(
+    connection: &mut Connection,
+    start: &str,
+    asked: &UserQuery,
+) -> Result<Page<User>, Failure> {
+    if start.contains('\0') {
+        // No id has it, and PostgreSQL takes no text with it.
+        return Ok(page(Vec::new(), asked.limit));
+    }
+    // The reserved owner, whose id is empty, is left out as what was seen last.
+    let seen = asked.after.as_ref().map_or("", |after| after.id.as_str());
+    let found = query(LIST_BY_ID)
+        .bind(start.max(seen))
+        .bind(end_of(start))
+        .bind(seen)
+        .bind(one_more(asked.limit))
+        .fetch_all(connection)
+        .await?;
+    Ok(page(
+        found.iter().map(user).collect::<Result<_, _>>()?,
+        asked.limit,
+    ))
+}
+
+/// What is greater than every id that begins with `start`, and not greater than any other that is greater than those.
+/// (By code point, which is the order of UTF-8 too.)
+fn end_of(start: &str) -> String {
+    let mut end = start.to_owned();
+    while let Some(last) = end.pop() {
+        // (A range of characters leaves out the surrogates, which are none.)
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    // Longer than any id, of the greatest character.
+    char::MAX.to_string().repeat(UserId::MAX_CHARS + 1)
 }
 
 /// Holds the user's row to the end of the transaction.
@@ -174,5 +219,22 @@ impl Change for DeleteUser {
             after: Value::Null,
         };
         Ok(Made::logged(true, entry, Scope::User(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_start_is_the_next_text_that_does_not_begin_so() {
+        assert_eq!(end_of("ab"), "ac");
+        assert_eq!(end_of("a\u{10ffff}"), "b");
+        assert_eq!(end_of("\u{d7ff}"), "\u{e000}");
+        assert_eq!(end_of("\u{7f}"), "\u{80}");
+        assert_eq!(end_of("\u{ffff}"), "\u{10000}");
+        let any = end_of("");
+        assert_eq!(end_of("\u{10ffff}\u{10ffff}"), any);
+        assert!(any > "\u{10ffff}".repeat(UserId::MAX_CHARS));
     }
 }
