@@ -6,9 +6,12 @@
 
 mod account;
 mod assets;
+mod catalogue;
 mod form;
 mod key;
 mod keys;
+mod keyspace;
+mod keyspaces;
 mod link;
 mod moment;
 mod new_key;
@@ -53,6 +56,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/users", get(users::list))
         .route("/user", get(user::show))
         .route("/user/delete", post(user::delete))
+        .route("/keyspaces", get(keyspaces::list).post(keyspaces::create))
+        .route("/new-keyspace", get(keyspaces::form))
+        .route(
+            "/keyspaces/{name}",
+            get(keyspace::show).post(keyspace::update),
+        )
+        .route("/keyspaces/{name}/descriptions", post(keyspace::describe))
+        .route("/keyspaces/{name}/permissions", post(keyspace::add))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
         .fallback(refusal::nothing_here)

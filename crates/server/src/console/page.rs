@@ -29,16 +29,18 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 pub(super) enum Section {
     Keys,
     Users,
+    Keyspaces,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 3] = [Self::Keys, Self::Users, Self::Account];
+    const ALL: [Self; 4] = [Self::Keys, Self::Users, Self::Keyspaces, Self::Account];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Keys => "/keys",
             Self::Users => "/users",
+            Self::Keyspaces => "/keyspaces",
             Self::Account => "/account",
         }
     }
@@ -47,6 +49,7 @@ impl Section {
         match self {
             Self::Keys => "Keys",
             Self::Users => "Users",
+            Self::Keyspaces => "Keyspaces",
             Self::Account => "Account",
         }
     }
@@ -56,6 +59,7 @@ impl Section {
         match self {
             Self::Keys | Self::Account => None,
             Self::Users => Some(Operation::UsersRead),
+            Self::Keyspaces => Some(Operation::KeyspacesRead),
         }
     }
 }

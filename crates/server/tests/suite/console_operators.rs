@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::console::signed_in;
 use crate::support::{ALL_OPERATIONS, Browser, Kind, Shown, World, on_both_stores};
@@ -13,13 +13,17 @@ on_both_stores![
     a_user_of_any_id_has_a_page,
     a_user_is_deleted_by_whoever_types_their_id,
     who_may_not_delete_users_deletes_none,
+    keyspaces_are_listed_and_shown,
+    a_keyspace_is_made_and_nothing_typed_is_lost,
+    a_keyspace_is_changed,
+    who_may_not_change_keyspaces_changes_none,
     nothing_that_somebody_wrote_is_markup_for_operators,
 ];
 
 const MARKUP: &str = "\"'><script>alert(1)</script>&amp;";
 
 /// The pages of operators, what each needs, and what stands on it.
-const PAGES: [(&str, &str); 1] = [("/users", "users:read")];
+const PAGES: [(&str, &str); 2] = [("/users", "users:read"), ("/keyspaces", "keyspaces:read")];
 
 async fn operator(world: &World) -> Browser {
     signed_in(world, &ALL_OPERATIONS).await.0
@@ -234,6 +238,274 @@ async fn who_may_not_delete_users_deletes_none(store: Kind) {
     assert_eq!(reader.open("/user?id=ada").await.status, 200);
 }
 
+async fn keyspace(world: &World, name: &str) -> Value {
+    world
+        .admin()
+        .await
+        .get(&format!("/api/keyspaces/{name}"))
+        .await
+        .ok()
+}
+
+async fn keyspaces_are_listed_and_shown(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let list = browser.open("/keyspaces").await;
+    for said in [
+        "href=\"/keyspaces/default\"",
+        "<code>agpt_</code>",
+        "Keys of users",
+        "built in",
+        "<code>kw_</code>",
+    ] {
+        list.says(said);
+    }
+    let shown = browser.open("/keyspaces/default").await;
+    assert_eq!(shown.status, 200);
+    for said in [
+        "<h1>default</h1>",
+        "READ_GRAPH",
+        "users and operators",
+        "Used in the last day",
+        "Not at all.",
+    ] {
+        shown.says(said);
+    }
+    browser
+        .open(&link(&shown, "New key in it"))
+        .await
+        .says("name=\"keyspace\" value=\"default\"");
+    let built_in = browser.open("/keyspaces/keywright").await;
+    built_in.says("It cannot be");
+    built_in.says("keys:verify");
+    for hidden in ["action=\"/keyspaces", "<textarea"] {
+        built_in.does_not_say(hidden);
+    }
+    for (path, fields) in [
+        ("/keyspaces/keywright", [("description", "mine")]),
+        (
+            "/keyspaces/keywright/permissions",
+            [("permissions", "keys:all")],
+        ),
+    ] {
+        let refused = browser.submit(path, &fields).await;
+        assert_eq!(refused.status, 409, "{path}");
+        refused.says("built-in keyspace");
+    }
+    assert_eq!(browser.open("/keyspaces/nothing").await.status, 404);
+    assert_eq!(browser.open("/keyspaces/%00").await.status, 404);
+}
+
+async fn a_keyspace_is_made_and_nothing_typed_is_lost(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    link(&browser.open("/keyspaces").await, "New keyspace");
+    browser.open("/new-keyspace").await.says("One a line");
+    let typed = |name, prefix, permissions| {
+        [
+            ("name", name),
+            ("prefix", prefix),
+            ("description", "What is sold"),
+            ("self_service", "yes"),
+            ("permissions", permissions),
+        ]
+    };
+    for (name, prefix, permissions, status, says) in [
+        ("New!", "new_", "", 422, "must match ^[a-z]"),
+        ("new", "new", "", 422, "must match ^[a-z]"),
+        (
+            "new",
+            "new_",
+            "read\r\n9write it",
+            422,
+            "Line 2: 9write must match",
+        ),
+        (
+            "new",
+            "new_",
+            "read\r\n\r\nread",
+            422,
+            "Line 3: read stands twice",
+        ),
+        (
+            "default",
+            "new_",
+            "",
+            409,
+            "there is a keyspace of this name",
+        ),
+        (
+            "new",
+            "agpt_x_",
+            "",
+            409,
+            "the prefix begins with that of the keyspace default",
+        ),
+    ] {
+        let shown = browser
+            .submit("/keyspaces", &typed(name, prefix, permissions))
+            .await;
+        assert_eq!(shown.status, status, "{name} {prefix} {permissions}");
+        shown.says(says);
+        shown.says(&format!("name=\"name\" value=\"{name}\""));
+        shown.says(&format!("name=\"prefix\" value=\"{prefix}\""));
+        shown.says(&format!("{permissions}</textarea>"));
+        shown.says("What is sold</textarea>");
+        shown.says("aria-describedby=\"self-service-hint\" checked");
+    }
+    // A keyspace may be called as the form is.
+    let permissions = "read See invoices\r\n\r\n  write\r\nrefund\tGive money back";
+    let shown = browser
+        .submit("/keyspaces", &typed("new", "new_", permissions))
+        .await;
+    assert_eq!(
+        (shown.status, shown.path.as_str()),
+        (200, "/keyspaces/new?done=created")
+    );
+    shown.says("The keyspace is made.");
+    let made = keyspace(&world, "new").await;
+    assert_eq!(made["prefix"], "new_");
+    assert_eq!(made["description"], "What is sold");
+    assert_eq!(made["self_service"], true);
+    assert_eq!(
+        made["permissions"],
+        json!([
+            {"name": "read", "description": "See invoices"},
+            {"name": "write", "description": null},
+            {"name": "refund", "description": "Give money back"},
+        ])
+    );
+    let bare = [("name", "bare"), ("prefix", "bare_")];
+    assert_eq!(browser.send("/keyspaces", &bare).await.status, 400);
+    browser
+        .submit("/keyspaces", &bare)
+        .await
+        .says("It has none yet");
+    assert_eq!(keyspace(&world, "bare").await["self_service"], false);
+    browser.open("/keyspaces").await.says("What is sold");
+}
+
+async fn a_keyspace_is_changed(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let fields = [("description", "")];
+    let shown = browser.submit("/keyspaces/default", &fields).await;
+    shown.says("The keyspace was changed.");
+    let now = keyspace(&world, "default").await;
+    assert_eq!(
+        (&now["description"], &now["self_service"]),
+        (&Value::Null, &json!(false))
+    );
+    let fields = [("description", "ours"), ("self_service", "yes")];
+    browser.submit("/keyspaces/default", &fields).await;
+    let now = keyspace(&world, "default").await;
+    assert_eq!(
+        (&now["description"], &now["self_service"]),
+        (&json!("ours"), &json!(true))
+    );
+    let long = "d".repeat(501);
+    let shown = browser
+        .submit("/keyspaces/default", &[("description", long.as_str())])
+        .await;
+    assert_eq!(shown.status, 422);
+    shown.says("must have 0 to 500 characters, and has 501");
+    shown.says(&long);
+    // (The check box is as it was sent, and the fact above it as it is.)
+    shown.says("users and operators");
+    shown.does_not_say("hint\" checked");
+
+    let described = |last| {
+        [
+            ("permission", "EXECUTE_GRAPH"),
+            ("description", "Run a graph"),
+            ("permission", "READ_GRAPH"),
+            ("description", last),
+        ]
+    };
+    let page = "/keyspaces/default/descriptions";
+    let shown = browser.submit(page, &described(&long)).await;
+    assert_eq!(shown.status, 422);
+    shown.says("id=\"permission-2-error\"");
+    shown.says("value=\"Run a graph\"");
+    assert_eq!(
+        keyspace(&world, "default").await["permissions"][0]["description"],
+        Value::Null
+    );
+    let shown = browser.submit(page, &described("See a graph")).await;
+    shown.says("The permissions are described so now.");
+    let shown = browser.submit(page, &described("")).await;
+    shown.says("value=\"Run a graph\"");
+    let now = keyspace(&world, "default").await;
+    assert_eq!(now["permissions"][0]["description"], "Run a graph");
+    assert_eq!(now["permissions"][1]["description"], Value::Null);
+
+    let page = "/keyspaces/default/permissions";
+    let many: Vec<_> = (0..61).map(|number| format!("P{number}")).collect();
+    for (typed, says) in [
+        ("", "must name a permission at least"),
+        ("SHARE_GRAPH It is shared\r\n$", "Line 2: $ must match"),
+        (&many.join("\r\n"), "a keyspace has at most 64 permissions"),
+    ] {
+        let shown = browser.submit(page, &[("permissions", typed)]).await;
+        assert_eq!(shown.status, 422, "{typed}");
+        shown.says(says);
+        shown.says(typed.trim_end());
+    }
+    assert_eq!(
+        keyspace(&world, "default").await["permissions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    let shown = browser
+        .submit(
+            page,
+            &[("permissions", "SHARE_GRAPH It is shared\nEXECUTE_GRAPH")],
+        )
+        .await;
+    shown.says("The permissions are in the catalogue");
+    let now = keyspace(&world, "default").await;
+    assert_eq!(
+        now["permissions"][4],
+        json!({"name": "SHARE_GRAPH", "description": "It is shared"})
+    );
+    assert_eq!(now["permissions"][0]["description"], "Run a graph");
+    let fields = [("csrf", "forged"), ("permissions", "X")];
+    assert_eq!(browser.send(page, &fields).await.status, 400);
+    assert_eq!(browser.submit("/keyspaces/nothing", &[]).await.status, 404);
+}
+
+async fn who_may_not_change_keyspaces_changes_none(store: Kind) {
+    let world = World::on(store).await;
+    let (mut reader, _) = signed_in(&world, &["keys:read", "keyspaces:read"]).await;
+    reader
+        .open("/keyspaces")
+        .await
+        .does_not_say("/new-keyspace");
+    let shown = reader.open("/keyspaces/default").await;
+    shown.says("READ_GRAPH");
+    for hidden in ["<textarea", "Used in the last day", "New key in it"] {
+        shown.does_not_say(hidden);
+    }
+    assert_eq!(reader.open("/new-keyspace").await.status, 403);
+    for path in [
+        "/keyspaces",
+        "/keyspaces/default",
+        "/keyspaces/default/descriptions",
+        "/keyspaces/default/permissions",
+    ] {
+        let fields = [("name", "new"), ("prefix", "new_"), ("permissions", "X")];
+        let refused = reader.submit(path, &fields).await;
+        assert_eq!(refused.status, 403, "{path}");
+        refused.says("keyspaces:write");
+    }
+    assert_eq!(
+        keyspace(&world, "default").await["description"],
+        "Keys of users"
+    );
+}
+
 async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
     let world = World::on(store).await;
     world.user(MARKUP).create_key(MARKUP, &[]).await;
@@ -249,6 +521,29 @@ async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
     }
     let fields = [("id", MARKUP), ("confirm", "\"'><script>alert(2)")];
     shown.push(browser.submit("/user/delete", &fields).await);
+    let permissions = format!("read {MARKUP}");
+    let fields = [
+        ("name", "marked"),
+        ("prefix", "marked_"),
+        ("description", MARKUP),
+        ("permissions", &permissions),
+    ];
+    shown.push(browser.submit("/keyspaces", &fields).await);
+    shown.push(browser.open("/keyspaces").await);
+    let fields = [
+        ("name", MARKUP),
+        ("prefix", MARKUP),
+        ("description", MARKUP),
+        ("permissions", MARKUP),
+    ];
+    shown.push(browser.submit("/keyspaces", &fields).await);
+    shown.push(
+        browser
+            .submit("/keyspaces/marked/permissions", &fields)
+            .await,
+    );
+    let (mut reader, _) = signed_in(&world, &["keys:read", "keyspaces:read"]).await;
+    shown.push(reader.open("/keyspaces/marked").await);
     for page in shown {
         page.does_not_say("<script>alert");
         page.does_not_say("\"'>");
