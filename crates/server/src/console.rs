@@ -18,6 +18,7 @@ mod new_key;
 mod page;
 mod posted;
 mod refusal;
+mod service_keys;
 mod shown;
 mod sign_in;
 mod theme;
@@ -53,6 +54,11 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keys/{id}/suspend", post(key::suspend))
         .route("/keys/{id}/reactivate", post(key::reactivate))
         .route("/keys/{id}/revoke", post(key::revoke))
+        .route(
+            "/service-keys",
+            get(service_keys::list).post(new_key::create_service),
+        )
+        .route("/service-keys/new", get(new_key::show_service))
         .route("/users", get(users::list))
         .route("/user", get(user::show))
         .route("/user/delete", post(user::delete))

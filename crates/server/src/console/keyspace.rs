@@ -13,6 +13,7 @@ use keywright_store::UsageOf;
 use serde::Deserialize;
 
 use super::catalogue;
+use super::form::explanation;
 use super::key::uses;
 use super::link::link;
 use super::moment::Moment;
@@ -139,7 +140,7 @@ fn text(description: Option<&Description>) -> String {
 fn catalogue_of(keyspace: &Keyspace) -> Vec<Line> {
     let line = |permission: &Permission| Line {
         name: permission.name.to_string(),
-        description: text(permission.description.as_ref()),
+        description: explanation(keyspace, permission),
         error: None,
     };
     keyspace.catalogue.permissions().iter().map(line).collect()

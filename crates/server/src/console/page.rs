@@ -30,17 +30,25 @@ pub(super) enum Section {
     Keys,
     Users,
     Keyspaces,
+    ServiceKeys,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Keys, Self::Users, Self::Keyspaces, Self::Account];
+    const ALL: [Self; 5] = [
+        Self::Keys,
+        Self::Users,
+        Self::Keyspaces,
+        Self::ServiceKeys,
+        Self::Account,
+    ];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Keys => "/keys",
             Self::Users => "/users",
             Self::Keyspaces => "/keyspaces",
+            Self::ServiceKeys => "/service-keys",
             Self::Account => "/account",
         }
     }
@@ -50,6 +58,7 @@ impl Section {
             Self::Keys => "Keys",
             Self::Users => "Users",
             Self::Keyspaces => "Keyspaces",
+            Self::ServiceKeys => "Service keys",
             Self::Account => "Account",
         }
     }
@@ -60,6 +69,7 @@ impl Section {
             Self::Keys | Self::Account => None,
             Self::Users => Some(Operation::UsersRead),
             Self::Keyspaces => Some(Operation::KeyspacesRead),
+            Self::ServiceKeys => Some(Operation::KeysRead),
         }
     }
 }

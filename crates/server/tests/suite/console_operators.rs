@@ -17,13 +17,21 @@ on_both_stores![
     a_keyspace_is_made_and_nothing_typed_is_lost,
     a_keyspace_is_changed,
     who_may_not_change_keyspaces_changes_none,
+    service_keys_are_listed_in_pages,
+    a_service_key_is_made_and_shown_once,
+    nobody_gives_a_service_key_what_they_lack,
+    what_may_not_be_done_to_a_service_key_is_told,
     nothing_that_somebody_wrote_is_markup_for_operators,
 ];
 
 const MARKUP: &str = "\"'><script>alert(1)</script>&amp;";
 
 /// The pages of operators, what each needs, and what stands on it.
-const PAGES: [(&str, &str); 2] = [("/users", "users:read"), ("/keyspaces", "keyspaces:read")];
+const PAGES: [(&str, &str); 3] = [
+    ("/users", "users:read"),
+    ("/keyspaces", "keyspaces:read"),
+    ("/service-keys", "keys:read"),
+];
 
 async fn operator(world: &World) -> Browser {
     signed_in(world, &ALL_OPERATIONS).await.0
@@ -56,7 +64,11 @@ async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the
     let everything = all.open("/account").await;
     for (path, needs) in PAGES {
         everything.says(&format!("<a href=\"{path}\""));
-        let (mut one, _) = signed_in(&world, &["keys:read", needs]).await;
+        let both: &[&str] = match needs {
+            "keys:read" => &[needs],
+            _ => &["keys:read", needs],
+        };
+        let (mut one, _) = signed_in(&world, both).await;
         let shown = one.open(path).await;
         assert_eq!(shown.status, 200, "{path}");
         shown.says(&format!("<a href=\"{path}\" aria-current=\"page\""));
@@ -506,6 +518,195 @@ async fn who_may_not_change_keyspaces_changes_none(store: Kind) {
     );
 }
 
+async fn service_keys(world: &World) -> Vec<Value> {
+    let admin = world.admin().await;
+    let all = admin.get("/api/api-keys?keyspace=keywright").await.ok();
+    all.as_array().unwrap().clone()
+}
+
+/// The fields of the form for a new service key, filled in.
+async fn new_service_key(
+    browser: &mut Browser,
+    name: &str,
+    permissions: &[&str],
+) -> Vec<(&'static str, String)> {
+    let form = browser.open("/service-keys/new").await;
+    assert_eq!(form.status, 200);
+    form.does_not_say("name=\"user\"");
+    let fields = [
+        ("csrf", form.field("csrf")),
+        ("once", form.field("once")),
+        ("name", name.to_owned()),
+        ("expiry", "30".to_owned()),
+    ];
+    let permissions = permissions
+        .iter()
+        .map(|name| ("permission", (*name).to_owned()));
+    fields.into_iter().chain(permissions).collect()
+}
+
+fn pairs<'f>(fields: &'f [(&'static str, String)]) -> Vec<(&'static str, &'f str)> {
+    fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
+}
+
+async fn service_keys_are_listed_in_pages(store: Kind) {
+    let world = World::on(store).await;
+    world.user("ada").create_key("of a user", &[]).await;
+    let (mut browser, id) = signed_in(&world, &ALL_OPERATIONS).await;
+    let shown = browser.open("/service-keys").await;
+    shown.says(&format!("href=\"/keys/{id}\""));
+    shown.says("You are signed in with it");
+    shown.says("<code>kw_");
+    shown.does_not_say("of a user");
+    shown.does_not_say("rel=\"next\"");
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        world.clock.advance(Duration::from_secs(1));
+        ids.push(world.service_key(&["keys:verify"]).await.0);
+    }
+    let first = browser.open("/service-keys").await;
+    let second = browser.open(&link(&first, "Older service keys")).await;
+    for (number, id) in ids.iter().enumerate() {
+        let (on, off) = if number >= 5 {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
+        on.says(id);
+        off.does_not_say(id);
+    }
+    second.says("First page");
+    assert_eq!(browser.open("/service-keys?cursor=x").await.status, 422);
+}
+
+async fn a_service_key_is_made_and_shown_once(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let form = browser.open("/service-keys/new").await;
+    form.says("Ask whether a key is good");
+    form.says("value=\"cluster:read\"");
+    form.does_not_say("<select");
+    let mut fields = new_service_key(&mut browser, "", &["keys:verify", "keys:read"]).await;
+    let before = service_keys(&world).await.len();
+    let shown = browser.send("/service-keys", &pairs(&fields)).await;
+    assert_eq!(shown.status, 422);
+    shown.says("must have 1 to 100 characters");
+    shown.says("value=\"keys:verify\" checked");
+    shown.says("action=\"/service-keys\"");
+    assert_eq!(service_keys(&world).await.len(), before);
+    "gateway".clone_into(&mut fields[2].1);
+    let shown = browser.send("/service-keys", &pairs(&fields)).await;
+    assert_eq!(shown.status, 200, "{}", shown.html);
+    assert_eq!(shown.headers["cache-control"], "no-store");
+    let text = shown.between("<code id=\"text\">", "</code>").to_owned();
+    assert!(text.starts_with("kw_"), "{text}");
+    shown.says(&format!("export KEYWRIGHT_SERVICE_KEY='{text}'"));
+    shown.says(&format!("curl http://{}/api/verify -H", world.address));
+    let made = &service_keys(&world).await[0];
+    assert_eq!(made["permissions"], json!(["keys:verify", "keys:read"]));
+    assert_eq!(made["expires_at"], "2026-12-22T09:00:00.000000Z");
+    let asked = world.anonymous().bearer(&text);
+    assert_eq!(asked.code_of("the text of a key").await, "NOT_FOUND");
+
+    let again = browser.send("/service-keys", &pairs(&fields)).await;
+    assert_eq!(again.status, 400);
+    again.says("was sent before");
+    assert_eq!(service_keys(&world).await.len(), before + 1);
+    let page = format!("/keys/{}", made["id"].as_str().unwrap());
+    for path in ["/service-keys", page.as_str()] {
+        let later = browser.open(path).await;
+        later.says("gateway");
+        later.does_not_say(&text);
+    }
+    let fields = new_service_key(&mut browser, "auditor", &["audit:read"]).await;
+    let shown = browser.send("/service-keys", &pairs(&fields)).await;
+    shown.says("/api/whoami -H \"Authorization: Bearer $KEYWRIGHT_SERVICE_KEY\"");
+    shown.does_not_say("/api/verify");
+    // A form for a user's key makes none, whatever is written into it.
+    let form = browser.open("/keys/new").await;
+    let fields = [
+        ("once", form.field("once")),
+        ("keyspace", "keywright".to_owned()),
+        ("name", "mine".to_owned()),
+    ];
+    let fields: Vec<_> = pairs(&fields)
+        .into_iter()
+        .chain([("user", "ada"), ("permission", "keys:read")])
+        .collect();
+    assert_eq!(browser.submit("/keys", &fields).await.status, 422);
+    assert_eq!(service_keys(&world).await.len(), before + 2);
+}
+
+async fn nobody_gives_a_service_key_what_they_lack(store: Kind) {
+    let world = World::on(store).await;
+    let (mut weak, _) = signed_in(&world, &["keys:read", "keys:write"]).await;
+    let before = service_keys(&world).await.len();
+    let fields = new_service_key(&mut weak, "stronger", &["keys:read", "users:write"]).await;
+    let shown = weak.send("/service-keys", &pairs(&fields)).await;
+    assert_eq!(shown.status, 403);
+    shown.says("nobody can give what they do not hold");
+    shown.says("lacks users:write");
+    shown.says("value=\"stronger\"");
+    shown.says("value=\"users:write\" checked");
+    assert_eq!(service_keys(&world).await.len(), before);
+    let fields: Vec<_> = fields
+        .into_iter()
+        .filter(|(_, value)| value != "users:write")
+        .collect();
+    assert_eq!(
+        weak.send("/service-keys", &pairs(&fields)).await.status,
+        200
+    );
+    assert_eq!(service_keys(&world).await.len(), before + 1);
+
+    let (mut reader, _) = signed_in(&world, &["keys:read"]).await;
+    let before = service_keys(&world).await.len();
+    reader
+        .open("/service-keys")
+        .await
+        .does_not_say("/service-keys/new");
+    assert_eq!(reader.open("/service-keys/new").await.status, 403);
+    let refused = reader
+        .submit("/service-keys", &[("name", "mine"), ("once", "1")])
+        .await;
+    assert_eq!(refused.status, 403);
+    refused.says("keys:write");
+    assert_eq!(service_keys(&world).await.len(), before);
+}
+
+async fn what_may_not_be_done_to_a_service_key_is_told(store: Kind) {
+    let world = World::on(store).await;
+    let (mut browser, id) = signed_in(&world, &["keys:read", "keys:write"]).await;
+    let page = format!("/keys/{id}");
+    let shown = browser.open(&page).await;
+    assert_eq!(shown.status, 200);
+    shown.says("<a href=\"/service-keys\">Service keys</a>");
+    shown.says("Ask whether a key is good");
+    shown.does_not_say("<dt>User</dt>");
+    for (form, fields) in [
+        ("suspend", [("", "")]),
+        ("revoke", [("confirm", "service")]),
+    ] {
+        let refused = browser.submit(&format!("{page}/{form}"), &fields).await;
+        assert_eq!(refused.status, 409, "{form}");
+        refused.says("make another one first");
+    }
+    let fields = [
+        ("permission", "keys:read"),
+        ("permission", "keys:write"),
+        ("permission", "audit:read"),
+    ];
+    let refused = browser
+        .submit(&format!("{page}/permissions"), &fields)
+        .await;
+    assert_eq!(refused.status, 403);
+    refused.says("lacks audit:read");
+    browser.open(&page).await.says("Active");
+}
+
 async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
     let world = World::on(store).await;
     world.user(MARKUP).create_key(MARKUP, &[]).await;
@@ -542,6 +743,11 @@ async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
             .submit("/keyspaces/marked/permissions", &fields)
             .await,
     );
+    let mut fields = new_service_key(&mut browser, MARKUP, &[MARKUP]).await;
+    shown.push(browser.send("/service-keys", &pairs(&fields)).await);
+    fields.pop();
+    shown.push(browser.send("/service-keys", &pairs(&fields)).await);
+    shown.push(browser.open("/service-keys").await);
     let (mut reader, _) = signed_in(&world, &["keys:read", "keyspaces:read"]).await;
     shown.push(reader.open("/keyspaces/marked").await);
     for page in shown {
