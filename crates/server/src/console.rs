@@ -6,6 +6,8 @@
 
 mod account;
 mod assets;
+mod audit;
+mod audit_export;
 mod catalogue;
 mod form;
 mod key;
@@ -70,6 +72,8 @@ pub(crate) fn router() -> Router<AppState> {
         )
         .route("/keyspaces/{name}/descriptions", post(keyspace::describe))
         .route("/keyspaces/{name}/permissions", post(keyspace::add))
+        .route("/audit", get(audit::list))
+        .route("/audit/export", get(audit_export::export))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
         .fallback(refusal::nothing_here)

@@ -31,15 +31,17 @@ pub(super) enum Section {
     Users,
     Keyspaces,
     ServiceKeys,
+    Audit,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Keys,
         Self::Users,
         Self::Keyspaces,
         Self::ServiceKeys,
+        Self::Audit,
         Self::Account,
     ];
 
@@ -49,6 +51,7 @@ impl Section {
             Self::Users => "/users",
             Self::Keyspaces => "/keyspaces",
             Self::ServiceKeys => "/service-keys",
+            Self::Audit => "/audit",
             Self::Account => "/account",
         }
     }
@@ -59,6 +62,7 @@ impl Section {
             Self::Users => "Users",
             Self::Keyspaces => "Keyspaces",
             Self::ServiceKeys => "Service keys",
+            Self::Audit => "Audit",
             Self::Account => "Account",
         }
     }
@@ -70,6 +74,7 @@ impl Section {
             Self::Users => Some(Operation::UsersRead),
             Self::Keyspaces => Some(Operation::KeyspacesRead),
             Self::ServiceKeys => Some(Operation::KeysRead),
+            Self::Audit => Some(Operation::AuditRead),
         }
     }
 }

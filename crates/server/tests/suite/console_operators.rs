@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::audit::long_history;
 use crate::console::signed_in;
 use crate::support::{ALL_OPERATIONS, Browser, Kind, Shown, World, on_both_stores};
 
@@ -21,16 +22,21 @@ on_both_stores![
     a_service_key_is_made_and_shown_once,
     nobody_gives_a_service_key_what_they_lack,
     what_may_not_be_done_to_a_service_key_is_told,
+    the_audit_log_is_shown_and_filtered,
+    the_audit_log_is_read_in_pages,
+    the_audit_log_is_exported_whole,
+    what_is_exported_for_spreadsheets_is_no_formula,
     nothing_that_somebody_wrote_is_markup_for_operators,
 ];
 
 const MARKUP: &str = "\"'><script>alert(1)</script>&amp;";
 
 /// The pages of operators, what each needs, and what stands on it.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 4] = [
     ("/users", "users:read"),
     ("/keyspaces", "keyspaces:read"),
     ("/service-keys", "keys:read"),
+    ("/audit", "audit:read"),
 ];
 
 async fn operator(world: &World) -> Browser {
@@ -707,6 +713,199 @@ async fn what_may_not_be_done_to_a_service_key_is_told(store: Kind) {
     browser.open(&page).await.says("Active");
 }
 
+/// How many entries a page shows.
+fn entries(shown: &Shown) -> usize {
+    shown.html.matches("<details>").count()
+}
+
+async fn the_audit_log_is_shown_and_filtered(store: Kind) {
+    let world = World::on(store).await;
+    let (id, _) = world.service_key(&["keys:verify"]).await;
+    world.clock.advance(Duration::from_hours(48));
+    let mut browser = operator(&world).await;
+    let key = world.user("ada").create_key("a key", &["READ_GRAPH"]).await;
+    world.clock.advance(Duration::from_mins(5));
+    world
+        .user("ada")
+        .act(&format!("{}/suspend", key.path()))
+        .await
+        .ok();
+    let shown = browser.open("/audit").await;
+    assert_eq!(entries(&shown), 4);
+    for said in [
+        "<code>api_key.suspended</code>",
+        "just now",
+        "5 minutes ago",
+        &format!("href=\"/keys/{}\"", key.id),
+        "href=\"/user?id=ada\"",
+        "href=\"/keyspaces/default\"",
+        "command line",
+        "&#34;status&#34;: &#34;SUSPENDED&#34;",
+        "by keywright-suite/1",
+    ] {
+        shown.says(said);
+    }
+    let of_ada = browser.open(&link(&shown, "ada")).await;
+    assert_eq!(entries(&of_ada), 2);
+    of_ada.says("name=\"actor\" value=\"user:ada\"");
+    for (asked, count) in [
+        (&[("action", "api_key.suspended")][..], 1),
+        (&[("action", "user.deleted")], 0),
+        (&[("actor", "user")], 2),
+        (&[("actor", "command_line")], 2),
+        (&[("actor", "nobody")], 0),
+        (&[("user", " ada ")], 2),
+        (&[("key", key.id.as_str())], 2),
+        (&[("key", id.as_str())], 1),
+        (&[("from", "2026-11-23")], 3),
+        (&[("from", "2026-11-25")], 0),
+        (&[("to", "2026-11-22")], 1),
+        (&[("to", "2026-11-24")], 4),
+        (&[("from", "2026-11-24T09:01:00Z")], 1),
+        (&[("to", "2026-11-24T10:01:00+01:00")], 3),
+        (
+            &[
+                ("from", "2026-11-24"),
+                ("to", "2026-11-24"),
+                ("user", "ada"),
+            ],
+            2,
+        ),
+        (&[("to", "9999-12-31")], 4),
+    ] {
+        let shown = browser.open(&with("/audit", asked)).await;
+        assert_eq!((shown.status, entries(&shown)), (200, count), "{asked:?}");
+        if count == 0 {
+            shown.says("No entry is like that");
+        }
+    }
+    let wrong = [
+        ("action", "nothing"),
+        ("user", "\u{1}"),
+        ("key", "1"),
+        ("from", "yesterday"),
+        ("to", "2026-13-01"),
+    ];
+    let shown = browser.open(&with("/audit", &wrong)).await;
+    assert_eq!(shown.status, 422);
+    for (name, value) in wrong {
+        shown.says(&format!("id=\"{name}-error\""));
+        if name != "action" {
+            shown.says(&format!("name=\"{name}\" value=\"{value}\""));
+        }
+    }
+    let shown = browser.open("/audit?cursor=x").await;
+    assert_eq!(shown.status, 422);
+    // To pages that somebody may not see, nothing leads.
+    let (mut auditor, _) = signed_in(&world, &["keys:read", "audit:read"]).await;
+    let shown = auditor.open("/audit").await;
+    shown.says("href=\"/keys/");
+    shown.does_not_say("href=\"/user?");
+    shown.does_not_say("href=\"/keyspaces");
+}
+
+async fn the_audit_log_is_read_in_pages(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let mut ids = Vec::new();
+    for _ in 0..60 {
+        world.clock.advance(Duration::from_secs(1));
+        ids.push(world.user("ada").create_key("a key", &[]).await.id);
+    }
+    ids.reverse();
+    let mut shown = browser.open("/audit?user=ada").await;
+    for page in 0..3 {
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(
+                shown.html.contains(id),
+                number / 25 == page,
+                "{number} on {page}"
+            );
+        }
+        if page < 2 {
+            shown = browser.open(&link(&shown, "Older entries")).await;
+            link(&shown, "First page");
+        }
+    }
+    shown.does_not_say("rel=\"next\"");
+}
+
+async fn the_audit_log_is_exported_whole(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    long_history(&world).await;
+    world.user("bob").create_key("a key", &[]).await;
+    let page = browser
+        .open("/audit?user=ada&action=api_key.created&from=2026-11-22")
+        .await;
+    let admin = world.admin().await;
+    let expected = admin
+        .whole_list("/api/audit?user_id=ada&action=api_key.created")
+        .await;
+    assert!(expected.len() > 500);
+
+    let lines = browser.open(&link(&page, "JSON lines")).await;
+    assert_eq!(lines.status, 200);
+    assert_eq!(lines.headers["content-type"], "application/x-ndjson");
+    assert_eq!(
+        lines.headers["content-disposition"],
+        "attachment; filename=\"keywright-audit.ndjson\""
+    );
+    assert_eq!(lines.headers["cache-control"], "no-store");
+    let read: Vec<Value> = lines
+        .html
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(read, expected);
+
+    let table = browser.open(&link(&page, "CSV")).await;
+    assert_eq!(table.status, 200);
+    assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(
+        table.headers["content-disposition"],
+        "attachment; filename=\"keywright-audit.csv\""
+    );
+    let rows: Vec<_> = table.html.split_terminator("\r\n").collect();
+    assert!(rows[0].starts_with("\"id\",\"at\",\"actor_kind\",\"actor_id\",\"action\""));
+    assert_eq!(rows.len(), expected.len() + 1);
+    for (row, entry) in rows[1..].iter().zip(&expected) {
+        let id = entry["id"].as_str().unwrap();
+        let at = entry["at"].as_str().unwrap();
+        assert!(
+            row.starts_with(&format!(
+                "\"{id}\",\"{at}\",\"user\",\"ada\",\"api_key.created\""
+            )),
+            "{row}"
+        );
+    }
+    for wrong in [
+        "/audit/export",
+        "/audit/export?format=xml",
+        "/audit/export?format=csv&from=x",
+    ] {
+        assert_eq!(browser.open(wrong).await.status, 422, "{wrong}");
+    }
+    let (mut other, _) = signed_in(&world, &["keys:read"]).await;
+    assert_eq!(other.open("/audit/export?format=csv").await.status, 403);
+    let nobody = world.browser().open("/audit/export?format=csv").await;
+    assert!(nobody.path.starts_with("/sign-in"));
+}
+
+async fn what_is_exported_for_spreadsheets_is_no_formula(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let who = "=HYPERLINK(\"https://evil.example\",\"ada\")";
+    world.user(who).create_key("a, \"b\"", &[]).await;
+    let table = browser
+        .open(&with("/audit/export", &[("format", "csv"), ("user", who)]))
+        .await;
+    let quoted = "\"'=HYPERLINK(\"\"https://evil.example\"\",\"\"ada\"\")\"";
+    assert_eq!(table.html.matches(quoted).count(), 2, "{}", table.html);
+    table.does_not_say("\"=");
+    table.says("a, \\\"\"b\\\"\"");
+}
+
 async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
     let world = World::on(store).await;
     world.user(MARKUP).create_key(MARKUP, &[]).await;
@@ -748,6 +947,11 @@ async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
     fields.pop();
     shown.push(browser.send("/service-keys", &pairs(&fields)).await);
     shown.push(browser.open("/service-keys").await);
+    shown.push(browser.open("/audit").await);
+    let asked =
+        ["action", "actor", "user", "key", "from", "to", "cursor"].map(|name| (name, MARKUP));
+    shown.push(browser.open(&with("/audit", &asked)).await);
+    shown.push(browser.open(&with("/audit", &[("actor", MARKUP)])).await);
     let (mut reader, _) = signed_in(&world, &["keys:read", "keyspaces:read"]).await;
     shown.push(reader.open("/keyspaces/marked").await);
     for page in shown {
