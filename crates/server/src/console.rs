@@ -9,6 +9,7 @@ mod assets;
 mod audit;
 mod audit_export;
 mod catalogue;
+mod cluster;
 mod form;
 mod key;
 mod keys;
@@ -74,6 +75,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keyspaces/{name}/permissions", post(keyspace::add))
         .route("/audit", get(audit::list))
         .route("/audit/export", get(audit_export::export))
+        .route("/cluster", get(cluster::show))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
         .fallback(refusal::nothing_here)

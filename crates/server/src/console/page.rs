@@ -32,16 +32,18 @@ pub(super) enum Section {
     Keyspaces,
     ServiceKeys,
     Audit,
+    Cluster,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Keys,
         Self::Users,
         Self::Keyspaces,
         Self::ServiceKeys,
         Self::Audit,
+        Self::Cluster,
         Self::Account,
     ];
 
@@ -52,6 +54,7 @@ impl Section {
             Self::Keyspaces => "/keyspaces",
             Self::ServiceKeys => "/service-keys",
             Self::Audit => "/audit",
+            Self::Cluster => "/cluster",
             Self::Account => "/account",
         }
     }
@@ -63,6 +66,7 @@ impl Section {
             Self::Keyspaces => "Keyspaces",
             Self::ServiceKeys => "Service keys",
             Self::Audit => "Audit",
+            Self::Cluster => "Cluster",
             Self::Account => "Account",
         }
     }
@@ -75,6 +79,7 @@ impl Section {
             Self::Keyspaces => Some(Operation::KeyspacesRead),
             Self::ServiceKeys => Some(Operation::KeysRead),
             Self::Audit => Some(Operation::AuditRead),
+            Self::Cluster => Some(Operation::ClusterRead),
         }
     }
 }

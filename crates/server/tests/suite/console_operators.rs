@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use keywright_core::timestamp::Timestamp;
+use keywright_store::Store as _;
+use keywright_store::cluster::{NodeCard, NodeFigures, NodeId};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::audit::long_history;
+use crate::cluster::joined;
 use crate::console::signed_in;
-use crate::support::{ALL_OPERATIONS, Browser, Kind, Shown, World, on_both_stores};
+use crate::support::{ALL_OPERATIONS, Browser, Fault, Kind, Shown, World, on_both_stores};
 
 on_both_stores![
     an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the_rest,
@@ -26,17 +31,20 @@ on_both_stores![
     the_audit_log_is_read_in_pages,
     the_audit_log_is_exported_whole,
     what_is_exported_for_spreadsheets_is_no_formula,
+    the_nodes_are_shown,
+    a_node_without_a_lease_says_why,
     nothing_that_somebody_wrote_is_markup_for_operators,
 ];
 
 const MARKUP: &str = "\"'><script>alert(1)</script>&amp;";
 
 /// The pages of operators, what each needs, and what stands on it.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("/users", "users:read"),
     ("/keyspaces", "keyspaces:read"),
     ("/service-keys", "keys:read"),
     ("/audit", "audit:read"),
+    ("/cluster", "cluster:read"),
 ];
 
 async fn operator(world: &World) -> Browser {
@@ -904,6 +912,94 @@ async fn what_is_exported_for_spreadsheets_is_no_formula(store: Kind) {
     assert_eq!(table.html.matches(quoted).count(), 2, "{}", table.html);
     table.does_not_say("\"=");
     table.says("a, \\\"\"b\\\"\"");
+}
+
+async fn the_nodes_are_shown(store: Kind) {
+    let world = joined(store, |_| ()).await;
+    let key = world.user("ada").create_key("a key", &[]).await;
+    world
+        .user("ada")
+        .act(&format!("{}/suspend", key.path()))
+        .await
+        .ok();
+    let mut browser = operator(&world).await;
+    let seen = world.admin().await.get("/api/cluster").await.ok();
+    let shown = browser.open("/cluster").await;
+    assert_eq!(shown.status, 200);
+    for said in [
+        "keys-1",
+        "this one",
+        "127.0.0.1:1",
+        env!("CARGO_PKG_VERSION"),
+        "number 1",
+        "every change",
+        "just now",
+        seen["this_node"]["id"].as_str().unwrap(),
+    ] {
+        shown.says(said);
+    }
+    shown.does_not_say("has no lease");
+    match store {
+        Kind::Sqlite => {
+            shown.says("This is the only node.");
+            shown.does_not_say("Lease");
+        }
+        Kind::Postgres => {
+            shown.does_not_say("This is the only node.");
+            for said in ["2.00 s", "100 ms", "1.90 s", "Lease left"] {
+                shown.says(said);
+            }
+        }
+    }
+    // Another one, which calls itself what it likes and has followed nothing yet.
+    let Some(cluster) = world.store.clone().cluster() else {
+        return;
+    };
+    let card = NodeCard {
+        id: NodeId(Uuid::from_u128(7)),
+        name: MARKUP.to_owned(),
+        version: "9.9.9".to_owned(),
+        address: "10.0.0.2:7878".to_owned(),
+        since: Timestamp::from_micros(0),
+    };
+    let mut session = cluster.session();
+    session.join(&card, 1, Some(0), None).await.unwrap();
+    let figures = NodeFigures {
+        keys: 7,
+        hits: 2,
+        misses: 1,
+    };
+    session.renew(card.id, 1, figures).await.unwrap();
+    let shown = browser.open("/cluster").await;
+    assert_eq!(shown.html.matches("<th scope=\"row\">").count(), 2);
+    for said in [
+        "&#60;script&#62;",
+        "10.0.0.2:7878",
+        "9.9.9",
+        "up to 0, 1 behind",
+        "66.67 %",
+        "57 years ago",
+    ] {
+        shown.says(said);
+    }
+    shown.does_not_say("<script>alert");
+}
+
+async fn a_node_without_a_lease_says_why(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let shown = browser.open("/cluster").await;
+    assert_eq!(shown.status, 200);
+    match store {
+        // One process has it to itself, and needs none.
+        Kind::Sqlite => shown.does_not_say("has no lease"),
+        Kind::Postgres => {
+            shown.says("it takes no part in the cluster");
+            shown.says("No node has joined");
+        }
+    }
+    world.database_suffers(Fault::Down);
+    assert_eq!(browser.open("/cluster").await.status, 503);
 }
 
 async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
