@@ -4,60 +4,10 @@
 //   with-postgres env KEYWRIGHT=PATH KEYWRIGHT_NODE_MODULES=PATH node --test tests/console/
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { Server } from "./server.mjs";
-
-const modules = createRequire(join(process.env.KEYWRIGHT_NODE_MODULES, "from-here.js"));
-const { chromium } = modules("playwright-core");
-const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
-
-const STORES = (process.env.KEYWRIGHT_STORES ?? "sqlite postgres").split(" ");
-const WIDTHS = [1280, 375];
-const LIMIT_MS = 20_000;
-
-const pictures = process.env.KEYWRIGHT_SCREENSHOTS;
-if (pictures) mkdirSync(pictures, { recursive: true });
-
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.KEYWRIGHT_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--no-first-run"],
-  });
-});
-after(() => browser?.close());
-
-/** Somebody with a browser of their own. */
-async function visitor(server, { scripts = true, width = 1280, dark = false } = {}) {
-  const context = await browser.newContext({
-    baseURL: server.base,
-    javaScriptEnabled: scripts,
-    viewport: { width, height: 900 },
-    colorScheme: dark ? "dark" : "light",
-  });
-  context.setDefaultTimeout(LIMIT_MS);
-  const page = await context.newPage();
-  const complaints = [];
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  return { context, page, complaints };
-}
-
-async function signIn(page, server) {
-  await page.goto("/sign-in");
-  await page.getByLabel("Service key").fill(server.serviceKey);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { name: "Keys", exact: true }).waitFor();
-}
-
-async function picture(page, name) {
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-}
+import { STORES, WIDTHS, fits, looksRight, signIn, visitor } from "./visitor.mjs";
 
 for (const store of STORES) {
   describe(store, () => {
@@ -115,8 +65,7 @@ for (const store of STORES) {
           await page.getByText("The key is revoked").waitFor();
           assert.equal(await server.codeOf(text), "REVOKED");
 
-          const wide = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth).catch(() => true);
-          assert.ok(wide, "nothing stands beyond the edge of the screen");
+          await fits(page);
           await page.getByRole("button", { name: "Sign out" }).click();
           await page.getByLabel("Service key").waitFor();
           // What is refused is answered by 422, which browsers tell their console of.
@@ -210,15 +159,6 @@ for (const store of STORES) {
         await looksRight(page, "shown-once", dark);
         await context.close();
       });
-    }
-
-    async function looksRight(page, name, dark) {
-      await picture(page, `${name}-${dark ? "dark" : "light"}`);
-      // The page's own policy forbids scripts from elsewhere; the debugger may run them all the same.
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      const told = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
-      assert.deepEqual(told, [], name);
     }
   });
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use keywright_core::ambient::Clock as _;
+use keywright_core::digest::Digest;
+use keywright_core::identifier::UserId;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::Store as _;
 use keywright_store::cluster::{NodeCard, NodeFigures, NodeId};
+use keywright_store::console::{Session, SignedIn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,6 +22,8 @@ on_both_stores![
     users_are_listed_in_pages_and_found_by_the_start_of_their_ids,
     a_user_of_any_id_has_a_page,
     a_user_is_deleted_by_whoever_types_their_id,
+    an_operator_who_deletes_themselves_is_warned_and_signed_out,
+    no_form_of_operators_is_a_users,
     who_may_not_delete_users_deletes_none,
     keyspaces_are_listed_and_shown,
     a_keyspace_is_made_and_nothing_typed_is_lost,
@@ -51,6 +57,29 @@ async fn operator(world: &World) -> Browser {
     signed_in(world, &ALL_OPERATIONS).await.0
 }
 
+/// Somebody who signed in as a user of the identity provider.
+async fn as_user(world: &World, id: &str, operator: bool) -> Browser {
+    let (now, token) = (world.clock.now(), format!("{id:A<43}"));
+    let session = Session {
+        id: Uuid::from_bytes(Digest::of(id).as_bytes()[..16].try_into().unwrap()),
+        who: SignedIn::User {
+            id: UserId::new(id).unwrap(),
+            operator,
+        },
+        began_at: now,
+        seen_at: now,
+        ends_at: now.saturating_add(Duration::from_hours(1)),
+        ip: None,
+        user_agent: None,
+    };
+    let console = world.store.clone().console();
+    console
+        .begin_session(session, Digest::of(&token))
+        .await
+        .unwrap();
+    world.browser().with_cookie("keywright_session", &token)
+}
+
 /// An address with what is asked of it.
 fn with(path: &str, asked: &[(&str, &str)]) -> String {
     format!("{path}?{}", serde_urlencoded::to_string(asked).unwrap())
@@ -76,6 +105,8 @@ async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the
     let world = World::on(store).await;
     let (mut all, _) = signed_in(&world, &ALL_OPERATIONS).await;
     let everything = all.open("/account").await;
+    let mut user = as_user(&world, "ada", false).await;
+    let mut root = as_user(&world, "grace", true).await;
     for (path, needs) in PAGES {
         everything.says(&format!("<a href=\"{path}\""));
         let both: &[&str] = match needs {
@@ -100,6 +131,15 @@ async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the
                 .await
                 .does_not_say(&format!("<a href=\"{path}\""));
         }
+        let shown = user.open(path).await;
+        assert_eq!(shown.status, 403, "{path}");
+        shown.says("this page is for operators");
+        user.open("/account")
+            .await
+            .does_not_say(&format!("<a href=\"{path}\""));
+        let shown = root.open(path).await;
+        assert_eq!(shown.status, 200, "{path}");
+        shown.says(&format!("<a href=\"{path}\" aria-current=\"page\""));
         assert!(
             world
                 .browser()
@@ -245,6 +285,54 @@ async fn a_user_is_deleted_by_whoever_types_their_id(store: Kind) {
     assert_eq!(entries.as_array().unwrap().len(), 1);
     assert_eq!(entries[0]["actor"]["kind"], "console");
     assert_eq!(entries[0]["actor"]["id"], id.as_str());
+}
+
+async fn an_operator_who_deletes_themselves_is_warned_and_signed_out(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = as_user(&world, "grace", true).await;
+    world.user("ada").create_key("a key", &[]).await;
+    browser
+        .open("/user?id=ada")
+        .await
+        .does_not_say("This is you");
+    browser.open("/user?id=grace").await.says("This is you");
+    let fields = [("id", "grace"), ("confirm", "grace")];
+    let shown = browser.submit("/user/delete", &fields).await;
+    assert!(shown.path.starts_with("/sign-in"), "{}", shown.path);
+    let mut operator = operator(&world).await;
+    assert_eq!(operator.open("/user?id=grace").await.status, 404);
+}
+
+async fn no_form_of_operators_is_a_users(store: Kind) {
+    let world = World::on(store).await;
+    let mut user = as_user(&world, "ada", false).await;
+    for path in [
+        "/user/delete",
+        "/keyspaces",
+        "/keyspaces/default",
+        "/keyspaces/default/descriptions",
+        "/keyspaces/default/permissions",
+        "/service-keys",
+    ] {
+        let fields = [
+            ("id", "ada"),
+            ("confirm", "ada"),
+            ("name", "mine"),
+            ("prefix", "mine_"),
+            ("permission", "READ_GRAPH"),
+            ("description", "mine"),
+            ("permissions", "MINE"),
+            ("once", "1"),
+        ];
+        let refused = user.submit(path, &fields).await;
+        assert_eq!(refused.status, 403, "{path}");
+    }
+    assert_eq!(user.open("/audit/export?format=csv").await.status, 403);
+    assert_eq!(user.open("/user?id=ada").await.status, 403);
+    assert_eq!(user.open("/keyspaces/default").await.status, 403);
+    let default = keyspace(&world, "default").await;
+    assert_eq!(default["description"], "Keys of users");
+    assert_eq!(default["permissions"].as_array().unwrap().len(), 4);
 }
 
 async fn who_may_not_delete_users_deletes_none(store: Kind) {
