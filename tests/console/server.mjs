@@ -50,7 +50,8 @@ export class Server {
 
   async api(method, path, body, user) {
     const headers = { Authorization: `Bearer ${this.serviceKey}`, "Content-Type": "application/json" };
-    if (user) headers["Keywright-User"] = user;
+    // A header is bytes, which fetch takes as characters.
+    if (user) headers["Keywright-User"] = Buffer.from(user).toString("latin1");
     const answer = await fetch(this.base + path, { method, headers, body: body && JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();

@@ -200,6 +200,21 @@ impl Operation {
         }
     }
 
+    /// What it lets its holder do, for people.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::KeysVerify => "Ask whether a key is good, and what it may do",
+            Self::KeysRead => "See everybody's keys, and sign in to the console",
+            Self::KeysWrite => "Make, change, suspend and revoke keys, service keys too",
+            Self::UsersRead => "See users and their keys",
+            Self::UsersWrite => "Delete users, and their keys with them",
+            Self::KeyspacesRead => "See keyspaces and their permissions",
+            Self::KeyspacesWrite => "Make keyspaces, and add permissions to them",
+            Self::AuditRead => "See the audit log, and how much keys are used",
+            Self::ClusterRead => "See the nodes of the cluster",
+        }
+    }
+
     /// The grant of this one operation.
     pub const fn grant(self) -> Grants {
         Grants(1 << self as u64)

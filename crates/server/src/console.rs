@@ -6,15 +6,20 @@
 
 mod account;
 mod assets;
+mod audit;
+mod audit_export;
+mod catalogue;
 mod census;
 mod chart;
-
+mod cluster;
 mod form;
 mod key;
 mod keys;
+mod keyspace;
+mod keyspaces;
+mod link;
 mod moment;
 mod new_key;
-
 mod number;
 mod overview;
 mod page;
@@ -22,9 +27,12 @@ mod posted;
 mod refusal;
 mod search;
 mod selected;
+mod service_keys;
 mod shown;
 mod sign_in;
 mod theme;
+mod user;
+mod users;
 mod visitor;
 
 use axum::response::Redirect;
@@ -61,6 +69,25 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keys/{id}/suspend", post(key::suspend))
         .route("/keys/{id}/reactivate", post(key::reactivate))
         .route("/keys/{id}/revoke", post(key::revoke))
+        .route(
+            "/service-keys",
+            get(service_keys::list).post(new_key::create_service),
+        )
+        .route("/service-keys/new", get(new_key::show_service))
+        .route("/users", get(users::list))
+        .route("/user", get(user::show))
+        .route("/user/delete", post(user::delete))
+        .route("/keyspaces", get(keyspaces::list).post(keyspaces::create))
+        .route("/new-keyspace", get(keyspaces::form))
+        .route(
+            "/keyspaces/{name}",
+            get(keyspace::show).post(keyspace::update),
+        )
+        .route("/keyspaces/{name}/descriptions", post(keyspace::describe))
+        .route("/keyspaces/{name}/permissions", post(keyspace::add))
+        .route("/audit", get(audit::list))
+        .route("/audit/export", get(audit_export::export))
+        .route("/cluster", get(cluster::show))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
         .fallback(refusal::nothing_here)

@@ -1,14 +1,14 @@
 //! One file a route: its documentation, its handler and what it can answer.
 
 pub(crate) mod api_keys;
-mod audit;
-mod cluster;
+pub(crate) mod audit;
+pub(crate) mod cluster;
 mod docs;
 mod health;
-mod keyspaces;
+pub(crate) mod keyspaces;
 mod metrics;
 mod usage;
-mod users;
+pub(crate) mod users;
 pub(crate) mod verify;
 mod whoami;
 

@@ -333,7 +333,7 @@ pub trait Store: Send + Sync + 'static {
     /// The user with this id. The reserved owner of service keys is not one.
     async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
-    /// One page of users, newest first, without the reserved owner.
+    /// One page of users, newest first or by the start of their ids, without the reserved owner.
     async fn list_users(&self, query: &UserQuery) -> Result<Page<User>, StoreError>;
 
     /// Deletes a user with all keys; `false` where there is none. The reserved owner is never deleted.

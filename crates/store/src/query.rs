@@ -91,6 +91,8 @@ pub struct KeySearch {
 /// Which users to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserQuery {
+    /// Only those whose id begins so. They are then in the order of their ids, by code point, and not newest first.
+    pub id_start: Option<String>,
     /// After this place.
     pub after: Option<UserPosition>,
     /// At most so many.

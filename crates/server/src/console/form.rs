@@ -1,7 +1,8 @@
 //! What forms about keys have in common: permissions to choose from, an expiry, metadata, and what is wrong beside its field.
 
 use keywright_api::FieldError;
-use keywright_core::permission::Catalogue;
+use keywright_core::keyspace::{Keyspace, Operation};
+use keywright_core::permission::Permission;
 use keywright_core::timestamp::Timestamp;
 use serde_json::{Map, Value};
 
@@ -19,17 +20,24 @@ pub(super) struct Choice {
     pub(super) is_chosen: bool,
 }
 
-/// The permissions of a catalogue, of which some are chosen.
-pub(super) fn choices(catalogue: &Catalogue, is_chosen: impl Fn(&str) -> bool) -> Vec<Choice> {
-    let permissions = catalogue.permissions().iter();
+/// What a permission of this keyspace allows, as far as somebody said it. Of its own operations the server says it.
+pub(super) fn explanation(keyspace: &Keyspace, permission: &Permission) -> String {
+    let described = permission.description.as_ref().map(ToString::to_string);
+    let operation = || {
+        let mut all = Operation::ALL.into_iter().filter(|_| keyspace.is_service());
+        let found = all.find(|operation| operation.name() == permission.name.as_str());
+        found.map(|operation| operation.explanation().to_owned())
+    };
+    described.or_else(operation).unwrap_or_default()
+}
+
+/// The permissions of a keyspace, of which some are chosen.
+pub(super) fn choices(keyspace: &Keyspace, is_chosen: impl Fn(&str) -> bool) -> Vec<Choice> {
+    let permissions = keyspace.catalogue.permissions().iter();
     permissions
         .map(|permission| Choice {
             name: permission.name.to_string(),
-            description: permission
-                .description
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            description: explanation(keyspace, permission),
             is_chosen: is_chosen(permission.name.as_str()),
         })
         .collect()

@@ -106,9 +106,14 @@ async fn key_page(
         }
     };
     let key = &record.key;
+    let section = if record.keyspace.is_service() {
+        Section::ServiceKeys
+    } else {
+        Section::Keys
+    };
     let at = |at: Option<Timestamp>| at.map(|at| Moment::new(at, now));
     Ok(KeyPage {
-        frame: Frame::of(visitor, key.name.to_string(), Section::Keys),
+        frame: Frame::of(visitor, key.name.to_string(), section),
         description: key
             .description
             .as_ref()
@@ -140,7 +145,7 @@ fn readable(record: &KeyRecord) -> String {
 fn held(record: &KeyRecord) -> Vec<Choice> {
     let catalogue = &record.keyspace.catalogue;
     let held: Vec<_> = catalogue.names(record.key.grants).collect();
-    choices(catalogue, |name| {
+    choices(&record.keyspace, |name| {
         held.iter().any(|held| held.as_str() == name)
     })
 }

@@ -10,6 +10,7 @@ use keywright_core::lifecycle::Status;
 use keywright_store::{KeyQuery, KeySearch, NamePosition, Position, Remembered};
 use serde::Deserialize;
 
+use super::link::link;
 use super::page::{Frame, Section, page};
 use super::posted::{Fields, Posted};
 use super::search::{Sought, masked};
@@ -195,9 +196,6 @@ impl Filter {
         let keyspace = given(&self.keyspace)
             .and_then(|name| validation.take("?keyspace", KeyspaceName::new(name)));
         let named = given(&self.user).and_then(|id| validation.take("?user", UserId::new(id)));
-        if self.q.contains('\0') {
-            validation.refuse("?q", "must not hold the character NUL");
-        }
         validation.done()?;
         Ok(Narrowed {
             // A user sees own keys, whatever is asked for.
@@ -216,17 +214,7 @@ impl Filter {
             ("user", &self.user),
             ("cursor", cursor),
         ];
-        let query: Vec<_> = given
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        if query.is_empty() {
-            return "/keys".to_owned();
-        }
-        // infallible: pairs of texts are written as a query
-        let query =
-            serde_urlencoded::to_string(query).expect("pairs of texts are written as a query");
-        format!("/keys?{query}")
+        link("/keys", &given)
     }
 }
 

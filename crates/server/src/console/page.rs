@@ -29,16 +29,35 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 pub(super) enum Section {
     Overview,
     Keys,
+    Users,
+    Keyspaces,
+    ServiceKeys,
+    Audit,
+    Cluster,
     Account,
 }
 
 impl Section {
-    const ALL: [Self; 3] = [Self::Overview, Self::Keys, Self::Account];
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Keys,
+        Self::Users,
+        Self::Keyspaces,
+        Self::ServiceKeys,
+        Self::Audit,
+        Self::Cluster,
+        Self::Account,
+    ];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Overview => "/overview",
             Self::Keys => "/keys",
+            Self::Users => "/users",
+            Self::Keyspaces => "/keyspaces",
+            Self::ServiceKeys => "/service-keys",
+            Self::Audit => "/audit",
+            Self::Cluster => "/cluster",
             Self::Account => "/account",
         }
     }
@@ -47,6 +66,11 @@ impl Section {
         match self {
             Self::Overview => "Overview",
             Self::Keys => "Keys",
+            Self::Users => "Users",
+            Self::Keyspaces => "Keyspaces",
+            Self::ServiceKeys => "Service keys",
+            Self::Audit => "Audit",
+            Self::Cluster => "Cluster",
             Self::Account => "Account",
         }
     }
@@ -56,6 +80,11 @@ impl Section {
         match self {
             Self::Overview => Some(Operation::AuditRead),
             Self::Keys | Self::Account => None,
+            Self::Users => Some(Operation::UsersRead),
+            Self::Keyspaces => Some(Operation::KeyspacesRead),
+            Self::ServiceKeys => Some(Operation::KeysRead),
+            Self::Audit => Some(Operation::AuditRead),
+            Self::Cluster => Some(Operation::ClusterRead),
         }
     }
 }

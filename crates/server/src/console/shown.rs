@@ -77,6 +77,11 @@ impl Shown {
         }
     }
 
+    /// Whether it is a service key, which is no user's.
+    pub(super) fn is_service(&self) -> bool {
+        self.user.is_empty()
+    }
+
     /// How many permissions a table has room for, and how many more there are.
     pub(super) fn chips(&self) -> (&[String], usize) {
         const ROOM: usize = 2;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream::try_unfold;
+use futures::stream::{Stream, TryStreamExt as _, try_unfold};
 use keywright_api::AuditRecord;
 use keywright_core::audit::{Action, ActorKind, AuditEntry};
 use keywright_core::identifier::{KeyId, UserId};
@@ -24,7 +24,7 @@ use crate::state::AppState;
 use crate::validate::{MAX_LIMIT, Validation};
 use crate::wire;
 
-const NDJSON: &str = "application/x-ndjson";
+pub(crate) const NDJSON: &str = "application/x-ndjson";
 
 /// Which entries to list; all that are given must hold.
 #[derive(Deserialize, IntoParams)]
@@ -33,29 +33,29 @@ const NDJSON: &str = "application/x-ndjson";
 pub(crate) struct AuditFilter {
     /// Only entries about this key.
     #[param(value_type = Option<Uuid>)]
-    key_id: Option<String>,
+    pub(crate) key_id: Option<String>,
     /// Only entries about this user or a key of theirs.
     #[param(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
-    user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// Only entries by this actor: an id, a kind (`service_key`), or both (`service_key:ID`).
     #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
-    actor: Option<String>,
+    pub(crate) actor: Option<String>,
     /// Only entries about this action, such as `api_key.revoked`.
     #[param(
         pattern = r"^(api_key\.(created|updated|permissions_replaced|suspended|reactivated|revoked)|keyspace\.(created|updated)|user\.deleted)$"
     )]
-    action: Option<String>,
+    pub(crate) action: Option<String>,
     /// Only entries from this moment on.
     #[param(format = DateTime)]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Only entries before this moment.
     #[param(format = DateTime)]
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// At most so many; 500 if absent. Not with `Accept: application/x-ndjson`, which streams all.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
     /// The place to go on from: it stands in the `Link` of the page before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// Read the audit log
@@ -77,10 +77,13 @@ pub(crate) async fn list_audit_log(
     Query(filter): Query<AuditFilter>,
 ) -> Result<Response, Problem> {
     let streams = wants_stream(&headers);
-    let query = filter.query(streams)?;
     if streams {
-        return stream(query, state).await;
+        let query = filter.query(Extent::Whole)?;
+        let pages = whole_log(query, state).await?;
+        let lines = Body::from_stream(pages.map_ok(|page| lines(&page)));
+        return Ok(([(CONTENT_TYPE, NDJSON)], lines).into_response());
     }
+    let query = filter.query(Extent::Page)?;
     let page = state.store.list_audit(&query).await?;
     Ok(paging::answer(
         &page,
@@ -104,7 +107,7 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-fn place(entry: &AuditEntry) -> Position {
+pub(crate) fn place(entry: &AuditEntry) -> Position {
     Position {
         at: entry.by.at,
         id: entry.by.entry_id,
@@ -113,27 +116,33 @@ fn place(entry: &AuditEntry) -> Position {
 
 /// Every entry from the query's place on, a page at a time, so that memory stays small. The first page is read before
 /// anything is answered; a failure after that ends the stream without its proper end, which a client notices.
-async fn stream(query: AuditQuery, state: AppState) -> Result<Response, Problem> {
+pub(crate) async fn whole_log(
+    query: AuditQuery,
+    state: AppState,
+) -> Result<impl Stream<Item = Result<Page<AuditEntry>, StoreError>> + Send + 'static, Problem> {
     let first = state.store.list_audit(&query).await?;
-    let pages = try_unfold(Some((Some(first), query)), move |place_in_log| {
-        let state = state.clone();
-        async move {
-            let Some((read, mut query)) = place_in_log else {
-                return Ok(None);
-            };
-            let page = match read {
-                Some(page) => page,
-                None => state.store.list_audit(&query).await?,
-            };
-            query.after = page.entries.last().map(place);
-            let next = (page.more && query.after.is_some()).then_some((None, query));
-            Ok::<_, StoreError>(Some((lines(&page), next)))
-        }
-    });
-    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(pages)).into_response())
+    Ok(try_unfold(
+        Some((Some(first), query)),
+        move |place_in_log| {
+            let state = state.clone();
+            async move {
+                let Some((read, mut query)) = place_in_log else {
+                    return Ok(None);
+                };
+                let page = match read {
+                    Some(page) => page,
+                    None => state.store.list_audit(&query).await?,
+                };
+                query.after = page.entries.last().map(place);
+                let next = (page.more && query.after.is_some()).then_some((None, query));
+                Ok::<_, StoreError>(Some((page, next)))
+            }
+        },
+    ))
 }
 
-fn lines(page: &Page<AuditEntry>) -> Bytes {
+/// The entries of a page, one a line.
+pub(crate) fn lines(page: &Page<AuditEntry>) -> Bytes {
     let mut lines = Vec::new();
     for entry in &page.entries {
         // infallible: text and numbers are written as JSON
@@ -144,8 +153,22 @@ fn lines(page: &Page<AuditEntry>) -> Bytes {
     lines.into()
 }
 
+/// How much of the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// One page, as long as asked for.
+    Page,
+    /// All that there is.
+    Whole,
+}
+
 impl AuditFilter {
-    fn query(&self, streams: bool) -> Result<AuditQuery, Problem> {
+    /// What is asked of the store.
+    ///
+    /// # Errors
+    /// Every filter that cannot be, by its name after a question mark.
+    pub(crate) fn query(&self, extent: Extent) -> Result<AuditQuery, Problem> {
+        let streams = extent == Extent::Whole;
         let mut validation = Validation::default();
         let key_id = self.key_id.as_deref().and_then(|text| {
             let id = Uuid::try_parse(text).map(KeyId);

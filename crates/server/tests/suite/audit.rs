@@ -391,7 +391,7 @@ async fn filters_that_cannot_be_are_refused_all_at_once(store: Kind) {
 }
 
 /// More entries than a page holds.
-async fn long_history(world: &World) {
+pub(crate) async fn long_history(world: &World) {
     let ada = world.user("ada");
     for _ in 0..11 {
         let some = (0..50).map(|_| ada.create_key("a", &[]));

@@ -23,7 +23,7 @@ async fn node(store: Kind) -> World {
     joined(store, |_| ()).await
 }
 
-async fn joined(store: Kind, change: impl FnOnce(&mut Settings)) -> World {
+pub(crate) async fn joined(store: Kind, change: impl FnOnce(&mut Settings)) -> World {
     let world = World::with(store, |settings| {
         change(settings);
         settings.node = Some(NodeSettings {

@@ -386,7 +386,7 @@ async fn the_uses_of_a_key_are_told_over_a_day_a_week_and_a_month(store: Kind) {
     assert_eq!(other.html.matches("<tr data-at").count(), 24);
     let unused = self::key(&world, "ada", "unused").await;
     let page = browser.open(&format!("/keys/{}", unused.id)).await;
-    page.says("Nobody presented it in the last 24 hours.");
+    page.says("<p class=\"muted\">None.</p>");
 }
 
 async fn a_list_tells_what_the_last_day_of_each_key_was_like(store: Kind) {

@@ -161,8 +161,7 @@ async fn a_name_is_taken_once(store: Kind) {
             .post("/api/keyspaces", json!({"name": name, "prefix": prefix}))
             .await
             .refused(409, "keyspace_exists");
-        let detail =
-            "there is a keyspace of this name: choose another, or change that one with PATCH";
+        let detail = "there is a keyspace of this name: choose another, or change that one";
         assert_eq!(problem["detail"], detail);
     }
 }

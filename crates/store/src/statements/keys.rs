@@ -114,6 +114,10 @@ pub(super) async fn search(
     connection: &mut Connection,
     asked: &KeySearch,
 ) -> Result<Page<KeyRecord>, Failure> {
+    if matches!(&asked.by, Remembered::NameStart(start) if start.contains('\0')) {
+        // No name has it, and PostgreSQL takes no text with it.
+        return Ok(page(Vec::new(), asked.limit));
+    }
     let found = select_remembered(asked)
         .build()
         .fetch_all(&mut *connection)

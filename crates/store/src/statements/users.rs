@@ -8,6 +8,7 @@ use sqlx::Row as _;
 
 use super::{Change, Connection, Failure, Made, Row, one_more, page, query, rows, usage};
 use crate::table::{Column, Table};
+use crate::text_range::after_all_that_begin_with;
 use crate::{Page, Scope, User, UserPosition, UserQuery};
 
 statements! {
@@ -15,6 +16,9 @@ statements! {
     IS_KNOWN = "SELECT 1 FROM users WHERE id = $1";
     LIST = "SELECT id, created_at, api_keys FROM users WHERE id <> '' AND (created_at, id) < ($1, $2) \
          ORDER BY created_at DESC, id DESC LIMIT $3";
+    // One lower bound, since SQLite would search by any one of two; what stands at it is left out where it was seen.
+    LIST_BY_ID = "SELECT id, created_at, api_keys FROM users WHERE id >= $1 AND id < $2 AND id <> $3 \
+         ORDER BY id LIMIT $4";
     INSERT = "INSERT INTO users (id, created_at, api_keys) VALUES ($1, $2, 0) ON CONFLICT (id) DO NOTHING";
     LOCK = concat!("SELECT id FROM users WHERE id = $1", for_update!());
     // Keys go with their user (ON DELETE CASCADE). The owner of service keys stays.
@@ -73,11 +77,14 @@ pub(super) async fn is_known(connection: &mut Connection, id: &UserId) -> Result
         .is_some())
 }
 
-/// One page of users, newest first.
+/// One page of users, newest first, or by the start of their ids.
 pub(super) async fn list(
     connection: &mut Connection,
     asked: &UserQuery,
 ) -> Result<Page<User>, Failure> {
+    if let Some(start) = &asked.id_start {
+        return list_by_id(connection, start, asked).await;
+    }
     // Without a place to go on from, everything is older than the end of time.
     let (at, id) = match &asked.after {
         Some(UserPosition { at, id }) => (at.as_micros(), id.as_str()),
@@ -86,6 +93,33 @@ pub(super) async fn list(
     let found = query(LIST)
         .bind(at)
         .bind(id)
+        .bind(one_more(asked.limit))
+        .fetch_all(connection)
+        .await?;
+    Ok(page(
+        found.iter().map(user).collect::<Result<_, _>>()?,
+        asked.limit,
+    ))
+}
+
+async fn list_by_id(
+    connection: &mut Connection,
+    start: &str,
+    asked: &UserQuery,
+) -> Result<Page<User>, Failure> {
+    if start.contains('\0') {
+        // No id has it, and PostgreSQL takes no text with it.
+        return Ok(page(Vec::new(), asked.limit));
+    }
+    // Where nothing comes after: longer than any id, of the greatest character.
+    let end = after_all_that_begin_with(start)
+        .unwrap_or_else(|| char::MAX.to_string().repeat(UserId::MAX_CHARS + 1));
+    // The reserved owner, whose id is empty, is left out as what was seen last.
+    let seen = asked.after.as_ref().map_or("", |after| after.id.as_str());
+    let found = query(LIST_BY_ID)
+        .bind(start.max(seen))
+        .bind(end)
+        .bind(seen)
         .bind(one_more(asked.limit))
         .fetch_all(connection)
         .await?;

@@ -3,6 +3,7 @@
 use keywright_core::authority::Caller;
 use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::key::KeyRecord;
+use keywright_core::permission::Grants;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{
     AuditQuery, KeyQuery, Page, Position, StoreError, User, UserPosition, UserQuery,
@@ -18,6 +19,7 @@ contract! {
     pages_of_users_put_together_are_the_list,
     pages_of_the_audit_log_put_together_are_the_log,
     users_of_one_moment_are_in_the_order_of_their_bytes,
+    users_are_found_by_the_start_of_their_ids,
 }
 
 /// A few entries, many of which share a moment, and the size of a page.
@@ -116,6 +118,7 @@ async fn pages_of_users_put_together_are_the_list(world: World) {
                 world.store.ensure_user(&user(&id), at).await.unwrap();
             }
             let everybody = UserQuery {
+                id_start: None,
                 after: None,
                 limit: 10_000,
             };
@@ -129,7 +132,15 @@ async fn pages_of_users_put_together_are_the_list(world: World) {
                     id: last.id,
                 });
                 let store = world.store.clone();
-                async move { store.list_users(&UserQuery { after, limit }).await }
+                async move {
+                    store
+                        .list_users(&UserQuery {
+                            id_start: None,
+                            after,
+                            limit,
+                        })
+                        .await
+                }
             });
             prop_assert_eq!(read.await, expected);
             Ok(())
@@ -174,6 +185,81 @@ async fn pages_of_the_audit_log_put_together_are_the_log(world: World) {
     });
 }
 
+async fn users_are_found_by_the_start_of_their_ids(world: World) {
+    let ids = [
+        "ada",
+        "ada x",
+        "ada/b",
+        "ada%",
+        "ada_",
+        "adb",
+        "Ada",
+        "a",
+        "ad\u{d7ff}x",
+        "ad\u{e000}",
+        "ad\u{ffff}",
+        "ad\u{10000}",
+        "ad\u{10ffff}",
+        "ad\u{10ffff}\u{10ffff}z",
+        "ae",
+        "ä",
+        "\u{10ffff}",
+        "\u{10ffff}\u{10ffff}b",
+    ];
+    let ids = ids.map(user);
+    for id in &ids {
+        world.store.ensure_user(id, world.now()).await.unwrap();
+        world.clock.tick();
+    }
+    // The reserved owner is there, and is nobody.
+    world.service_key(Grants(1)).await;
+    let longest = user(&"\u{10ffff}".repeat(UserId::MAX_CHARS));
+    world
+        .store
+        .ensure_user(&longest, world.now())
+        .await
+        .unwrap();
+    let all: Vec<UserId> = ids.into_iter().chain([longest]).collect();
+    for start in [
+        "",
+        "a",
+        "ad",
+        "ada",
+        "ada ",
+        "ada%",
+        "ada_",
+        "ADA",
+        "ad\u{d7ff}",
+        "ad\u{ffff}",
+        "ad\u{10ffff}",
+        "\u{10ffff}",
+        "ä",
+        "nobody",
+        "a\0",
+    ] {
+        let begins = |id: &&UserId| id.as_str().starts_with(start);
+        let mut expected: Vec<UserId> = all.iter().filter(begins).cloned().collect();
+        expected.sort();
+        for limit in [1, 2, 500] {
+            let read = read_all(limit, |last: Option<User>| {
+                let after = last.map(|last| UserPosition {
+                    at: last.created_at,
+                    id: last.id,
+                });
+                let query = UserQuery {
+                    id_start: Some(start.to_owned()),
+                    after,
+                    limit,
+                };
+                let store = world.store.clone();
+                async move { store.list_users(&query).await }
+            });
+            let read: Vec<UserId> = read.await.into_iter().map(|user| user.id).collect();
+            assert_eq!(read, expected, "{start:?}, {limit} at a time");
+        }
+    }
+}
+
 async fn users_of_one_moment_are_in_the_order_of_their_bytes(world: World) {
     let mut ids: Vec<UserId> = ["a", "B", "ä", "Z", "z", "!", "aa", "a b", "10", "9"]
         .map(user)
@@ -185,6 +271,7 @@ async fn users_of_one_moment_are_in_the_order_of_their_bytes(world: World) {
     let listed = world
         .store
         .list_users(&UserQuery {
+            id_start: None,
             after: None,
             limit: 500,
         })

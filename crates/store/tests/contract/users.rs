@@ -23,6 +23,7 @@ contract! {
 
 fn everybody() -> UserQuery {
     UserQuery {
+        id_start: None,
         after: None,
         limit: 500,
     }

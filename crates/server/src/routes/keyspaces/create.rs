@@ -71,7 +71,7 @@ pub(crate) async fn create_keyspace(
         KeyspaceCreated::Done => Ok(Answer(wire::keyspace(&keyspace))),
         KeyspaceCreated::NameTaken => Err(Problem::new(
             ErrorCode::KeyspaceExists,
-            "there is a keyspace of this name: choose another, or change that one with PATCH",
+            "there is a keyspace of this name: choose another, or change that one",
         )),
         KeyspaceCreated::PrefixOverlaps(other) => Err(Problem::new(
             ErrorCode::PrefixOverlaps,

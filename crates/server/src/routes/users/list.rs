@@ -47,7 +47,14 @@ pub(crate) async fn list_users(
     let limit = validation.limit(filter.limit.as_deref());
     let after = validation.cursor(filter.cursor.as_deref());
     validation.done()?;
-    let page = state.store.list_users(&UserQuery { after, limit }).await?;
+    let page = state
+        .store
+        .list_users(&UserQuery {
+            id_start: None,
+            after,
+            limit,
+        })
+        .await?;
     let parameters = [("limit", filter.limit.as_deref())];
     let place = |user: &keywright_store::User| UserPosition {
         at: user.created_at,

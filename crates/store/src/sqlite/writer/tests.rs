@@ -106,6 +106,7 @@ async fn run_together(store: &SqliteStore, changes: Vec<Script>) -> Vec<Result<(
 
 async fn names(store: &SqliteStore) -> Vec<String> {
     let everybody = crate::UserQuery {
+        id_start: None,
         after: None,
         limit: 100,
     };
