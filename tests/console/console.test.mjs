@@ -40,6 +40,8 @@ for (const store of STORES) {
           if (scripts) {
             // (What answered a form is shown again by no browser: it asks whether to send the form once more.)
             await page.goBack();
+            // The page before is fetched anew, and must be there to be looked at.
+            await page.waitForLoadState("networkidle");
             assert.ok(!(await page.content()).includes(text), "nor in the one before");
           }
           await page.goto("/keys");
