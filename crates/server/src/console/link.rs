@@ -14,7 +14,8 @@ pub(super) fn link(path: &str, asked: &[(&str, &str)]) -> String {
     format!("{path}?{query}")
 }
 
-/// The page of a user. Not a path: an id may be `.` or `..`, which browsers take for a place in it however it is written.
+/// The page of a user. Their id is no part of its path: it may be `.` or `..`, which browsers take for places in the path
+/// however they are written.
 pub(super) fn to_user(id: &str) -> String {
     link("/user", &[("id", id)])
 }

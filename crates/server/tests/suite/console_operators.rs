@@ -37,6 +37,7 @@ on_both_stores![
     the_audit_log_is_read_in_pages,
     the_audit_log_is_exported_whole,
     what_is_exported_for_spreadsheets_is_no_formula,
+    an_export_that_breaks_off_has_no_end,
     the_nodes_are_shown,
     a_node_without_a_lease_says_why,
     nothing_that_somebody_wrote_is_markup_for_operators,
@@ -1000,6 +1001,31 @@ async fn what_is_exported_for_spreadsheets_is_no_formula(store: Kind) {
     assert_eq!(table.html.matches(quoted).count(), 2, "{}", table.html);
     table.does_not_say("\"=");
     table.says("a, \\\"\"b\\\"\"");
+}
+
+async fn an_export_that_breaks_off_has_no_end(store: Kind) {
+    let world = World::on(store).await;
+    let browser = operator(&world).await;
+    let session = browser.cookie("keywright_session").unwrap();
+    long_history(&world).await;
+    world.store.go_down_after_pages(1);
+    let mut connection = world.connect().await;
+    connection
+        .write(format!(
+            "GET /audit/export?format=csv HTTP/1.1\r\nhost: a\r\ncookie: keywright_session={session}\r\n\r\n"
+        ))
+        .await;
+    let answer = String::from_utf8(connection.until_closed().await).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n"),
+        "{}",
+        &answer[..100]
+    );
+    assert_eq!(answer.matches("\"api_key.created\"").count(), 500);
+    assert!(
+        !answer.ends_with("0\r\n\r\n"),
+        "a chunked body ends with an empty chunk"
+    );
 }
 
 async fn the_nodes_are_shown(store: Kind) {
