@@ -38,6 +38,7 @@ async fn is_loaded_as_if_it_had_been_made(database: Database) {
     let theirs = store.list_keys(&theirs).await.unwrap();
     assert_eq!(theirs.entries.len(), 10);
     let all = UserQuery {
+        id_start: None,
         after: None,
         limit: 2_000,
     };

@@ -78,12 +78,11 @@ impl Section {
     /// What an operator must hold to see its pages; those without are everybody's who is signed in.
     const fn needs(self) -> Option<Operation> {
         match self {
-            Self::Overview => Some(Operation::AuditRead),
             Self::Keys | Self::Account => None,
             Self::Users => Some(Operation::UsersRead),
             Self::Keyspaces => Some(Operation::KeyspacesRead),
             Self::ServiceKeys => Some(Operation::KeysRead),
-            Self::Audit => Some(Operation::AuditRead),
+            Self::Overview | Self::Audit => Some(Operation::AuditRead),
             Self::Cluster => Some(Operation::ClusterRead),
         }
     }
