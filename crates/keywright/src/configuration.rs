@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use keywright_server::JwtSettings;
 use keywright_server::jwt::JwksUrl;
+use keywright_server::{JwtSettings, PublicUrl};
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -102,6 +102,8 @@ pub(crate) struct Network {
     pub(crate) listen: SocketAddr,
     /// The proxies in front.
     pub(crate) behind_proxy: Vec<IpNet>,
+    /// Where browsers reach the server, if said.
+    pub(crate) public_url: Option<PublicUrl>,
     /// The origins whose browser pages may call.
     pub(crate) cors_origins: Vec<String>,
     /// The address for `/metrics`, if it has one of its own.
@@ -238,6 +240,7 @@ impl Network {
         Ok(Self {
             listen,
             behind_proxy,
+            public_url: options.public_url.map(|url| url.0),
             cors_origins: options
                 .cors_origin
                 .into_iter()

@@ -10,6 +10,7 @@ use keywright_engine::VerifierOptions;
 use secrecy::SecretString;
 
 use crate::jwt::JwksUrl;
+use crate::public_url::PublicUrl;
 
 /// What an operator can set of the server. [`Default`] gives what the documents call the defaults.
 pub struct Settings {
@@ -17,6 +18,8 @@ pub struct Settings {
     pub jwt: JwtSettings,
     /// The networks of proxies that are believed when they name the source of a request.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where browsers reach the server, if it was said; else it is taken from each request.
+    pub public_url: Option<PublicUrl>,
     /// Origins of browsers that may call the API.
     pub cors_origins: Vec<HeaderValue>,
     /// Whether `/metrics` is served beside the API; not where it has a listener of its own.
@@ -91,6 +94,7 @@ impl Default for Settings {
         Self {
             jwt: JwtSettings::default(),
             trusted_proxies: Vec::new(),
+            public_url: None,
             cors_origins: Vec::new(),
             serve_metrics: true,
             request_timeout: Duration::from_secs(30),

@@ -19,6 +19,7 @@ use crate::console::Census;
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
 use crate::propagation::Propagating;
+use crate::public_url::PublicUrl;
 use crate::request_id::RequestIds;
 use crate::settings::{NodeSettings, Settings};
 use crate::shared_reads::SharedReads;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) failures: FailureTable,
     pub(crate) census: Census,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) metrics: MetricsText,
     pub(crate) request_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -96,6 +98,7 @@ impl AppState {
             failures: FailureTable::default(),
             census: Census::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
+            public_url: settings.public_url.clone(),
             metrics,
             request_ids: RequestIds::new(entropy.clone()),
             request_timeout: settings.request_timeout,

@@ -1,7 +1,7 @@
 //! `keywright serve`.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -269,11 +269,26 @@ async fn start(
     };
     let server = Server::start(listener, metrics, surroundings, settings)
         .map_err(|error| Failure::refused(format!("the server could not be started: {error}")))?;
+    let console = console_address(configuration, address);
+    let ready = format!("listening on http://{address}\nconsole at {console}");
     // Nobody need be listening to standard output for the server to be of use.
-    if let Err(error) = output::line(&format!("listening on http://{address}")) {
+    if let Err(error) = output::line(&ready) {
         tracing::warn!(%error, "standard output cannot be written");
     }
     Ok(server)
+}
+
+/// What a person opens. An address that stands for all of this machine's is no place to go to.
+fn console_address(configuration: &Configuration, mut listens: SocketAddr) -> String {
+    if let Some(url) = &configuration.network.public_url {
+        return format!("{url}/");
+    }
+    match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listens.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listens.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{listens}/")
 }
 
 fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
@@ -294,6 +309,7 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             issuer: jwt.issuer.clone(),
         },
         trusted_proxies: configuration.network.behind_proxy.clone(),
+        public_url: configuration.network.public_url.clone(),
         cors_origins: configuration
             .network
             .cors_origins

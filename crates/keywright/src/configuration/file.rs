@@ -136,6 +136,7 @@ mod tests {
             metrics-listen = "127.0.0.1:0"
             lease = "1s"
             no-notify = true
+            public-url = "https://keys.example"
             usage-interval = "30s"
             usage-retention = "30d"
             workers = 2
@@ -161,6 +162,7 @@ mod tests {
                 && network.insecure_http.is_some()
         );
         assert!(network.behind_proxy.is_some() && network.cors_origin.is_some());
+        assert!(network.public_url.is_some());
         let process: ProcessOptions = file.group().unwrap();
         assert!(process.admin_key_file.is_some() && process.workers.is_some());
         assert!(process.cache_keys.is_some());

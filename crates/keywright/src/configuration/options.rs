@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::value::{
-    JwksUrl, Lease, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText,
+    JwksUrl, Lease, ListenAddress, LogFilter, LogFormat, Network, Origin, PublicUrl, SecretText,
     UsageInterval, UsageRetention,
 };
 
@@ -137,6 +137,9 @@ pub(crate) struct NetworkOptions {
         value_parser = BoolishValueParser::new(),
     )]
     pub(crate) insecure_http: Option<bool>,
+    /// Where browsers reach the server, such as https://keys.example.com [default: as each request says]
+    #[arg(long, env = "KEYWRIGHT_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<PublicUrl>,
     /// Let browser pages of this origin call the server; may be repeated [default: none]
     #[arg(
         long,
@@ -156,6 +159,7 @@ impl Layer for NetworkOptions {
             listen: self.listen.or(weaker.listen),
             behind_proxy: self.behind_proxy.or(weaker.behind_proxy),
             insecure_http: self.insecure_http.or(weaker.insecure_http),
+            public_url: self.public_url.or(weaker.public_url),
             cors_origin: self.cors_origin.or(weaker.cors_origin),
             metrics_listen: self.metrics_listen.or(weaker.metrics_listen),
         }

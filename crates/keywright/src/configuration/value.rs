@@ -50,6 +50,7 @@ deserialize_from_text!(
     ListenAddress,
     Network,
     Origin,
+    PublicUrl,
     JwksUrl,
     LogFilter,
     Lease,
@@ -113,6 +114,20 @@ impl FromStr for Origin {
             )),
             None => Err("write an origin such as https://console.example.com".to_owned()),
         }
+    }
+}
+
+/// Where browsers reach the server.
+#[derive(Debug, Clone)]
+pub(crate) struct PublicUrl(pub(crate) keywright_server::PublicUrl);
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        keywright_server::PublicUrl::parse(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -183,6 +183,11 @@ fn a_wrong_value_is_told_with_what_would_be_right() {
         (["--cors-origin", "*"], "https://console.example.com"),
         (["--behind-proxy", "proxy"], "10.0.0.0/8"),
         (["--jwt-jwks-url", "http://id.example/jwks"], "https://"),
+        (["--public-url", "keys.example"], "https://keys.example.com"),
+        (
+            ["--public-url", "https://id.example/keys"],
+            "at the root of its host",
+        ),
     ] {
         let said = refused(&machine, &arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");

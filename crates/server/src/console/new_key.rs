@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
@@ -23,7 +22,7 @@ use crate::attribution::Provenance;
 use crate::authority::KeysWrite;
 use crate::problem::Problem;
 use crate::routes::api_keys::create::mint;
-use crate::source::is_secure;
+use crate::source::own_origin;
 use crate::state::AppState;
 
 #[derive(Template)]
@@ -164,18 +163,12 @@ pub(super) async fn create(
         ));
     }
     let created = minted.keep(&state).await?;
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let scheme = if is_secure(&parts, &state.trusted_proxies) {
-        "https"
-    } else {
-        "http"
-    };
     Ok(page(&ShownOnce {
         frame: Frame::of(&visitor, "Your new key", Section::Keys),
         id: created.api_key.id.to_string(),
         name: created.api_key.name.clone(),
         text: &created.plain_text_key,
-        base: format!("{scheme}://{}", host.unwrap_or("localhost")),
+        base: own_origin(&parts, &state),
     }))
 }
 

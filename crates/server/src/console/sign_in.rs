@@ -108,10 +108,7 @@ async fn begin(
     let digest = Digest::of(token.expose_secret());
     let console = state.store.clone().console();
     console.begin_session(session, digest).await?;
-    Ok(set_cookie(
-        token.expose_secret(),
-        is_secure(parts, &state.trusted_proxies),
-    ))
+    Ok(set_cookie(token.expose_secret(), is_secure(parts, state)))
 }
 
 /// Keeps the session in the browser; ends it there where the token is empty.
