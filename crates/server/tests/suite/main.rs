@@ -5,6 +5,7 @@ mod cluster;
 mod connections;
 mod console;
 mod console_lists;
+mod console_users;
 mod errors;
 mod failures;
 mod fast_path;
