@@ -4,6 +4,7 @@ mod database_url;
 mod file;
 mod jwt_secret;
 mod options;
+mod sign_in;
 mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use keywright_server::jwt::JwksUrl;
-use keywright_server::{JwtSettings, PublicUrl};
+use keywright_server::{JwtSettings, OidcSettings, PublicUrl};
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -49,6 +50,8 @@ pub(crate) struct Configuration {
     pub(crate) jwt: JwtRules,
     /// Where and to whom the server answers.
     pub(crate) network: Network,
+    /// How users sign in to the console, if they can.
+    pub(crate) sign_in: Option<OidcSettings>,
     /// The file for the first service key, if one was named.
     pub(crate) admin_key_file: Option<PathBuf>,
     /// Threads that serve verifications, and of the runtime that does the rest, if said.
@@ -124,11 +127,13 @@ impl Configuration {
             ..Storage::resolve(options.storage, &file)?
         };
         let jwt = JwtRules::resolve(options.jwt, &file, &storage)?;
-        let network = file.under(options.network)?;
+        let network = Network::resolve(file.under(options.network)?)?;
+        let sign_in = sign_in::resolve(options.oidc, &file, network.public_url.as_ref())?;
         Ok(Self {
             storage,
             jwt,
-            network: Network::resolve(network)?,
+            network,
+            sign_in,
             admin_key_file: process.admin_key_file,
             workers: process.workers,
             cache_keys: process.cache_keys,

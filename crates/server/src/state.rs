@@ -18,6 +18,7 @@ use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId};
 use crate::console::Census;
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
+use crate::oidc::Provider;
 use crate::propagation::Propagating;
 use crate::public_url::PublicUrl;
 use crate::request_id::RequestIds;
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     /// In a cluster.
     pub(crate) membership: Option<Membership>,
     pub(crate) jwt: JwtVerifier,
+    /// Who says who users of the console are.
+    pub(crate) provider: Option<Provider>,
     pub(crate) failures: FailureTable,
     pub(crate) census: Census,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -95,6 +98,10 @@ impl AppState {
             card,
             membership,
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
+            provider: settings
+                .oidc
+                .as_ref()
+                .map(|oidc| Provider::new(oidc, settings.fetch_timeout, clock.clone())),
             failures: FailureTable::default(),
             census: Census::default(),
             trusted_proxies: settings.trusted_proxies.clone(),

@@ -45,8 +45,9 @@ Examples:
 
 Every option is an environment variable too, and a line of the file, such as
   listen = \"0.0.0.0:7878\"
-A flag counts more than the environment, and the environment more than the file. The JWT secret is
-no flag: set KEYWRIGHT_JWT_SECRET, or jwt-secret in the file.")]
+A flag counts more than the environment, and the environment more than the file. Secrets are no
+flags: set KEYWRIGHT_JWT_SECRET and KEYWRIGHT_OIDC_CLIENT_SECRET, or jwt-secret and
+oidc-client-secret in the file.")]
 pub(crate) struct Serve {
     #[command(flatten)]
     options: ServeOptions,
@@ -308,6 +309,7 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             audience: jwt.audience.clone(),
             issuer: jwt.issuer.clone(),
         },
+        oidc: configuration.sign_in.clone(),
         trusted_proxies: configuration.network.behind_proxy.clone(),
         public_url: configuration.network.public_url.clone(),
         cors_origins: configuration

@@ -18,6 +18,7 @@ mod privilege;
 mod provider_keys;
 mod routes;
 mod service;
+mod sign_in_by_provider;
 mod support;
 mod tokens;
 mod usage;
