@@ -90,6 +90,11 @@ async fn a_user_sees_nothing_of_others_keys(store: Kind) {
         "/keys?user=bob",
         "/keys?keyspace=keywright",
         "/keys?keyspace=keywright&user=",
+        "/keys?q=bob",
+        &format!("/keys?q={}", bobs.id),
+        &format!("/keys?q={}", &bobs.text[..8]),
+        &format!("/keys?q={}", &bobs.text[bobs.text.len() - 8..]),
+        &format!("/keys?q={service_key}"),
     ] {
         let shown = ada.open(path).await;
         assert_eq!(shown.status, 200, "{path}");
@@ -117,7 +122,22 @@ async fn a_user_sees_nothing_of_others_keys(store: Kind) {
             let shown = ada.submit(&format!("{page}{path}"), fields).await;
             assert_eq!(shown.status, 404, "{path}");
         }
+        for (path, fields) in [
+            ("/keys/selected", [("key", id), ("action", "suspend")]),
+            ("/keys/selected", [("key", id), ("action", "revoke")]),
+            (
+                "/keys/selected/revoke",
+                [("key", id), ("confirm", "revoke 1")],
+            ),
+        ] {
+            let shown = ada.submit(path, &fields).await;
+            assert_eq!(shown.status, 404, "{path}: {}", shown.html);
+        }
     }
+    for path in ["/overview", "/overview/live"] {
+        assert_eq!(ada.open(path).await.status, 403, "{path}");
+    }
+    ada.open("/keys").await.does_not_say("/overview");
     let service = world.service(&["keys:verify"]).await;
     assert_eq!(service.code_of(&bobs.text).await, "VALID");
 }
