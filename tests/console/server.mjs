@@ -10,7 +10,8 @@ import { createInterface } from "node:readline";
 const START_LIMIT_MS = 60_000;
 
 export class Server {
-  static async start(store) {
+  /** `changes` are variables of its environment that differ from the usual. */
+  static async start(store, changes = {}) {
     const folder = mkdtempSync(join(tmpdir(), "keywright-console-"));
     const keyFile = join(folder, "admin-key");
     const environment = Object.fromEntries(
@@ -29,7 +30,7 @@ export class Server {
       environment.KEYWRIGHT_DATABASE = `sqlite:${join(folder, "keywright.db")}`;
     }
     const child = spawn(process.env.KEYWRIGHT, ["serve", "--admin-key-file", keyFile], {
-      env: environment,
+      env: { ...environment, ...changes },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const base = await announced(child);

@@ -4,6 +4,7 @@ mod database_url;
 mod file;
 mod jwt_secret;
 mod options;
+mod sign_in;
 mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,8 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use keywright_server::JwtSettings;
 use keywright_server::jwt::JwksUrl;
+use keywright_server::{JwtSettings, OidcSettings, PublicUrl};
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -49,6 +50,8 @@ pub(crate) struct Configuration {
     pub(crate) jwt: JwtRules,
     /// Where and to whom the server answers.
     pub(crate) network: Network,
+    /// How users sign in to the console, if they can.
+    pub(crate) sign_in: Option<OidcSettings>,
     /// The file for the first service key, if one was named.
     pub(crate) admin_key_file: Option<PathBuf>,
     /// Threads that serve verifications, and of the runtime that does the rest, if said.
@@ -102,6 +105,8 @@ pub(crate) struct Network {
     pub(crate) listen: SocketAddr,
     /// The proxies in front.
     pub(crate) behind_proxy: Vec<IpNet>,
+    /// Where browsers reach the server, if said.
+    pub(crate) public_url: Option<PublicUrl>,
     /// The origins whose browser pages may call.
     pub(crate) cors_origins: Vec<String>,
     /// The address for `/metrics`, if it has one of its own.
@@ -122,11 +127,13 @@ impl Configuration {
             ..Storage::resolve(options.storage, &file)?
         };
         let jwt = JwtRules::resolve(options.jwt, &file, &storage)?;
-        let network = file.under(options.network)?;
+        let network = Network::resolve(file.under(options.network)?)?;
+        let sign_in = sign_in::resolve(options.oidc, &file, network.public_url.as_ref())?;
         Ok(Self {
             storage,
             jwt,
-            network: Network::resolve(network)?,
+            network,
+            sign_in,
             admin_key_file: process.admin_key_file,
             workers: process.workers,
             cache_keys: process.cache_keys,
@@ -238,6 +245,7 @@ impl Network {
         Ok(Self {
             listen,
             behind_proxy,
+            public_url: options.public_url.map(|url| url.0),
             cors_origins: options
                 .cors_origin
                 .into_iter()

@@ -8,10 +8,12 @@ mod account;
 mod assets;
 mod audit;
 mod audit_export;
+mod by_provider;
 mod catalogue;
 mod census;
 mod chart;
 mod cluster;
+mod flow;
 mod form;
 mod key;
 mod keys;
@@ -42,6 +44,7 @@ use axum::{Router, middleware};
 pub(crate) use self::census::Census;
 pub(crate) use self::page::Page;
 pub(crate) use self::visitor::LIFETIME;
+use crate::oidc::CALLBACK;
 use crate::state::AppState;
 
 /// Every page and every form.
@@ -49,6 +52,8 @@ pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/keys") }))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-in/provider", get(by_provider::go))
+        .route(CALLBACK, get(by_provider::come_back))
         .route("/sign-out", post(account::sign_out))
         .route("/theme", post(theme::choose))
         .route("/account", get(account::show))

@@ -10,13 +10,19 @@ use keywright_engine::VerifierOptions;
 use secrecy::SecretString;
 
 use crate::jwt::JwksUrl;
+use crate::oidc::Issuer;
+use crate::public_url::PublicUrl;
 
 /// What an operator can set of the server. [`Default`] gives what the documents call the defaults.
 pub struct Settings {
     /// How users are recognised.
     pub jwt: JwtSettings,
+    /// How users sign in to the console, if they can.
+    pub oidc: Option<OidcSettings>,
     /// The networks of proxies that are believed when they name the source of a request.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where browsers reach the server, if it was said; else it is taken from each request.
+    pub public_url: Option<PublicUrl>,
     /// Origins of browsers that may call the API.
     pub cors_origins: Vec<HeaderValue>,
     /// Whether `/metrics` is served beside the API; not where it has a listener of its own.
@@ -75,6 +81,25 @@ pub struct JwtSettings {
     pub issuer: Option<String>,
 }
 
+/// How users sign in to the console with an identity provider.
+#[derive(Debug, Clone)]
+pub struct OidcSettings {
+    /// Which one.
+    pub issuer: Issuer,
+    /// As which client it knows this server.
+    pub client_id: String,
+    /// The client's secret, if it has one.
+    pub client_secret: Option<SecretString>,
+    /// Scopes that are asked for beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that holds a user's groups.
+    pub groups_claim: String,
+    /// The group whose members are operators.
+    pub admin_group: Option<String>,
+    /// Where browsers come back to: what [`Settings::public_url`] says, too.
+    pub public_url: PublicUrl,
+}
+
 impl Default for JwtSettings {
     fn default() -> Self {
         Self {
@@ -90,7 +115,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             jwt: JwtSettings::default(),
+            oidc: None,
             trusted_proxies: Vec::new(),
+            public_url: None,
             cors_origins: Vec::new(),
             serve_metrics: true,
             request_timeout: Duration::from_secs(30),

@@ -1,10 +1,13 @@
-//! Where a request comes from: the peer, or whom a trusted proxy names.
+//! Where a request comes from: the peer, or whom a trusted proxy names; and where its sender found the server.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
+
+use crate::state::AppState;
 
 /// The peer of the connection, which the listener puts into every request.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +51,26 @@ pub(crate) fn source_of<'a>(
     nearest
 }
 
-/// Whether the client speaks TLS, as far as a trusted proxy says so: this process never does.
-pub(crate) fn is_secure(parts: &Parts, trusted: &[IpNet]) -> bool {
+/// Whether the client speaks TLS: as the operator said where browsers reach the server, or else as a trusted proxy says.
+/// This process never does.
+pub(crate) fn is_secure(parts: &Parts, state: &AppState) -> bool {
+    match &state.public_url {
+        Some(url) => url.is_secure(),
+        None => is_said_to_be_secure(parts, &state.trusted_proxies),
+    }
+}
+
+/// Where the client found the server, as far as is known: an origin, to which a path can be added.
+pub(crate) fn own_origin(parts: &Parts, state: &AppState) -> String {
+    if let Some(url) = &state.public_url {
+        return url.origin().to_owned();
+    }
+    let secure = if is_secure(parts, state) { "s" } else { "" };
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    format!("http{secure}://{}", host.unwrap_or("localhost"))
+}
+
+fn is_said_to_be_secure(parts: &Parts, trusted: &[IpNet]) -> bool {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let is_trusted = peer.is_some_and(|peer| {
         let peer = peer.to_canonical();

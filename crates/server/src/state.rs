@@ -18,7 +18,9 @@ use keywright_store::cluster::{LeaseTerms, NodeCard, NodeId};
 use crate::console::Census;
 use crate::failures::FailureTable;
 use crate::jwt::JwtVerifier;
+use crate::oidc::Provider;
 use crate::propagation::Propagating;
+use crate::public_url::PublicUrl;
 use crate::request_id::RequestIds;
 use crate::settings::{NodeSettings, Settings};
 use crate::shared_reads::SharedReads;
@@ -53,9 +55,12 @@ pub(crate) struct Inner {
     /// In a cluster.
     pub(crate) membership: Option<Membership>,
     pub(crate) jwt: JwtVerifier,
+    /// Who says who users of the console are.
+    pub(crate) provider: Option<Provider>,
     pub(crate) failures: FailureTable,
     pub(crate) census: Census,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) metrics: MetricsText,
     pub(crate) request_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -93,9 +98,14 @@ impl AppState {
             card,
             membership,
             jwt: JwtVerifier::new(&settings.jwt, settings.fetch_timeout, clock.clone()),
+            provider: settings
+                .oidc
+                .as_ref()
+                .map(|oidc| Provider::new(oidc, settings.fetch_timeout, clock.clone())),
             failures: FailureTable::default(),
             census: Census::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
+            public_url: settings.public_url.clone(),
             metrics,
             request_ids: RequestIds::new(entropy.clone()),
             request_timeout: settings.request_timeout,

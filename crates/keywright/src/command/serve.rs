@@ -1,7 +1,7 @@
 //! `keywright serve`.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -45,8 +45,9 @@ Examples:
 
 Every option is an environment variable too, and a line of the file, such as
   listen = \"0.0.0.0:7878\"
-A flag counts more than the environment, and the environment more than the file. The JWT secret is
-no flag: set KEYWRIGHT_JWT_SECRET, or jwt-secret in the file.")]
+A flag counts more than the environment, and the environment more than the file. Secrets are no
+flags: set KEYWRIGHT_JWT_SECRET and KEYWRIGHT_OIDC_CLIENT_SECRET, or jwt-secret and
+oidc-client-secret in the file.")]
 pub(crate) struct Serve {
     #[command(flatten)]
     options: ServeOptions,
@@ -269,11 +270,26 @@ async fn start(
     };
     let server = Server::start(listener, metrics, surroundings, settings)
         .map_err(|error| Failure::refused(format!("the server could not be started: {error}")))?;
+    let console = console_address(configuration, address);
+    let ready = format!("listening on http://{address}\nconsole at {console}");
     // Nobody need be listening to standard output for the server to be of use.
-    if let Err(error) = output::line(&format!("listening on http://{address}")) {
+    if let Err(error) = output::line(&ready) {
         tracing::warn!(%error, "standard output cannot be written");
     }
     Ok(server)
+}
+
+/// What a person opens. An address that stands for all of this machine's is no place to go to.
+fn console_address(configuration: &Configuration, mut listens: SocketAddr) -> String {
+    if let Some(url) = &configuration.network.public_url {
+        return format!("{url}/");
+    }
+    match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listens.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listens.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{listens}/")
 }
 
 fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
@@ -293,7 +309,9 @@ fn settings(configuration: &Configuration) -> Result<Settings, Failure> {
             audience: jwt.audience.clone(),
             issuer: jwt.issuer.clone(),
         },
+        oidc: configuration.sign_in.clone(),
         trusted_proxies: configuration.network.behind_proxy.clone(),
+        public_url: configuration.network.public_url.clone(),
         cors_origins: configuration
             .network
             .cors_origins

@@ -84,14 +84,14 @@ impl ConfigurationFile {
     }
 }
 
-/// The names of all options: those of the flags of `serve`, and the secret, which is no flag.
+/// The names of all options: those of the flags of `serve`, and the secrets, which are no flags.
 fn known_keys() -> Vec<String> {
     let command = ServeOptions::augment_args(clap::Command::new("serve"));
     let mut keys: Vec<String> = command
         .get_arguments()
         .filter_map(|argument| argument.get_long().map(str::to_owned))
         .filter(|name| name != "config")
-        .chain(["jwt-secret".to_owned()])
+        .chain(["jwt-secret", "oidc-client-secret"].map(str::to_owned))
         .collect();
     keys.sort();
     keys
@@ -99,7 +99,9 @@ fn known_keys() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::{JwtOptions, NetworkOptions, ProcessOptions, StorageOptions};
+    use super::super::options::{
+        JwtOptions, NetworkOptions, OidcOptions, ProcessOptions, StorageOptions,
+    };
     use super::*;
 
     fn parse(text: &str) -> Result<ConfigurationFile, Failure> {
@@ -117,6 +119,7 @@ mod tests {
     fn every_option_can_be_a_line_of_the_file() {
         let file = parse(
             r#"
+            admin-group = "operators"
             admin-key-file = "a"
             behind-proxy = ["10.0.0.0/8"]
             cache-keys = 4
@@ -136,6 +139,12 @@ mod tests {
             metrics-listen = "127.0.0.1:0"
             lease = "1s"
             no-notify = true
+            oidc-client-id = "c"
+            oidc-client-secret = "s"
+            oidc-groups-claim = "roles"
+            oidc-issuer = "https://id.example"
+            oidc-scope = ["profile"]
+            public-url = "https://keys.example"
             usage-interval = "30s"
             usage-retention = "30d"
             workers = 2
@@ -154,6 +163,10 @@ mod tests {
             jwt.jwt_secret.is_some() && jwt.jwt_secret_file.is_some() && jwt.jwt_jwks_url.is_some()
         );
         assert!(jwt.jwt_audience.is_some() && jwt.jwt_issuer.is_some());
+        let oidc: OidcOptions = file.group().unwrap();
+        assert!(oidc.oidc_issuer.is_some() && oidc.oidc_client_id.is_some());
+        assert!(oidc.oidc_client_secret.is_some() && oidc.oidc_scope.is_some());
+        assert!(oidc.oidc_groups_claim.is_some() && oidc.admin_group.is_some());
         let network: NetworkOptions = file.group().unwrap();
         assert!(
             network.listen.is_some()
@@ -161,6 +174,7 @@ mod tests {
                 && network.insecure_http.is_some()
         );
         assert!(network.behind_proxy.is_some() && network.cors_origin.is_some());
+        assert!(network.public_url.is_some());
         let process: ProcessOptions = file.group().unwrap();
         assert!(process.admin_key_file.is_some() && process.workers.is_some());
         assert!(process.cache_keys.is_some());
@@ -174,7 +188,7 @@ mod tests {
         let refusal = refusal::<NetworkOptions>("lisen = '127.0.0.1:1'");
         assert!(
             refusal.starts_with(
-                r#"k.toml: there is no option "lisen"; there are admin-key-file, behind-proxy, "#
+                r#"k.toml: there is no option "lisen"; there are admin-group, admin-key-file, behind-proxy, "#
             ),
             "{refusal}"
         );
@@ -206,6 +220,8 @@ mod tests {
                 "{refusal}"
             );
         }
+        let wrong = refusal::<OidcOptions>("oidc-client-secret = ['hunter2hunter2']");
+        assert!(!wrong.contains("hunter2"), "{wrong}");
         let refusal = refusal::<StorageOptions>("database = { url = 'postgres://u:hunter2@h/d' }");
         assert_eq!(
             refusal,

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::value::{
-    JwksUrl, Lease, ListenAddress, LogFilter, LogFormat, Network, Origin, SecretText,
-    UsageInterval, UsageRetention,
+    Issuer, JwksUrl, Lease, ListenAddress, LogFilter, LogFormat, Network, Origin, PublicUrl, Scope,
+    SecretText, UsageInterval, UsageRetention,
 };
 
 /// A group of options that can be laid over the same group from a weaker source.
@@ -110,6 +110,69 @@ impl Layer for JwtOptions {
     }
 }
 
+/// How users sign in to the console.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Users of the console")]
+pub(crate) struct OidcOptions {
+    /// OpenID provider that users sign in to the console with, as it calls itself; needs --oidc-client-id and
+    /// --public-url [default: none, and service keys alone sign in]
+    #[arg(long, env = "KEYWRIGHT_OIDC_ISSUER", value_name = "URL")]
+    pub(crate) oidc_issuer: Option<Issuer>,
+    /// Client that is registered there, with the redirect URI <public-url>/sign-in/callback (its secret, if it has one:
+    /// set KEYWRIGHT_OIDC_CLIENT_SECRET)
+    #[arg(long, env = "KEYWRIGHT_OIDC_CLIENT_ID", value_name = "TEXT")]
+    pub(crate) oidc_client_id: Option<String>,
+    /// The client's secret: in the file, or `KEYWRIGHT_OIDC_CLIENT_SECRET`.
+    #[arg(skip)]
+    pub(crate) oidc_client_secret: Option<SecretText>,
+    /// Scope to ask for beside openid; may be repeated
+    #[arg(
+        long,
+        env = "KEYWRIGHT_OIDC_SCOPE",
+        value_name = "SCOPE",
+        value_delimiter = ','
+    )]
+    pub(crate) oidc_scope: Option<Vec<Scope>>,
+    /// Claim with the groups of a user [default: groups]
+    #[arg(long, env = "KEYWRIGHT_OIDC_GROUPS_CLAIM", value_name = "NAME")]
+    pub(crate) oidc_groups_claim: Option<String>,
+    /// Group whose members may do everything with everybody's keys [default: none]
+    #[arg(long, env = "KEYWRIGHT_ADMIN_GROUP", value_name = "NAME")]
+    pub(crate) admin_group: Option<String>,
+}
+
+impl OidcOptions {
+    /// An option that is given and means nothing without the provider.
+    pub(crate) fn only_with_issuer(&self) -> Option<&'static str> {
+        [
+            ("--oidc-client-id", self.oidc_client_id.is_some()),
+            (
+                "KEYWRIGHT_OIDC_CLIENT_SECRET",
+                self.oidc_client_secret.is_some(),
+            ),
+            ("--oidc-scope", self.oidc_scope.is_some()),
+            ("--oidc-groups-claim", self.oidc_groups_claim.is_some()),
+            ("--admin-group", self.admin_group.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(option, is_given)| is_given.then_some(option))
+    }
+}
+
+impl Layer for OidcOptions {
+    fn or(self, weaker: Self) -> Self {
+        Self {
+            oidc_issuer: self.oidc_issuer.or(weaker.oidc_issuer),
+            oidc_client_id: self.oidc_client_id.or(weaker.oidc_client_id),
+            oidc_client_secret: self.oidc_client_secret.or(weaker.oidc_client_secret),
+            oidc_scope: self.oidc_scope.or(weaker.oidc_scope),
+            oidc_groups_claim: self.oidc_groups_claim.or(weaker.oidc_groups_claim),
+            admin_group: self.admin_group.or(weaker.admin_group),
+        }
+    }
+}
+
 /// Where and to whom the server answers.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,6 +200,9 @@ pub(crate) struct NetworkOptions {
         value_parser = BoolishValueParser::new(),
     )]
     pub(crate) insecure_http: Option<bool>,
+    /// Where browsers reach the server, such as https://keys.example.com [default: as each request says]
+    #[arg(long, env = "KEYWRIGHT_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<PublicUrl>,
     /// Let browser pages of this origin call the server; may be repeated [default: none]
     #[arg(
         long,
@@ -156,6 +222,7 @@ impl Layer for NetworkOptions {
             listen: self.listen.or(weaker.listen),
             behind_proxy: self.behind_proxy.or(weaker.behind_proxy),
             insecure_http: self.insecure_http.or(weaker.insecure_http),
+            public_url: self.public_url.or(weaker.public_url),
             cors_origin: self.cors_origin.or(weaker.cors_origin),
             metrics_listen: self.metrics_listen.or(weaker.metrics_listen),
         }
@@ -231,6 +298,8 @@ pub(crate) struct ServeOptions {
     pub(crate) storage: StorageOptions,
     #[command(flatten)]
     pub(crate) jwt: JwtOptions,
+    #[command(flatten)]
+    pub(crate) oidc: OidcOptions,
     #[command(flatten)]
     pub(crate) network: NetworkOptions,
     #[command(flatten)]

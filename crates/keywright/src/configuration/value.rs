@@ -50,7 +50,10 @@ deserialize_from_text!(
     ListenAddress,
     Network,
     Origin,
+    PublicUrl,
     JwksUrl,
+    Issuer,
+    Scope,
     LogFilter,
     Lease,
     UsageInterval,
@@ -116,6 +119,20 @@ impl FromStr for Origin {
     }
 }
 
+/// Where browsers reach the server.
+#[derive(Debug, Clone)]
+pub(crate) struct PublicUrl(pub(crate) keywright_server::PublicUrl);
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        keywright_server::PublicUrl::parse(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
 /// Where an identity provider publishes its keys.
 #[derive(Debug, Clone)]
 pub(crate) struct JwksUrl(pub(crate) keywright_server::jwt::JwksUrl);
@@ -127,6 +144,38 @@ impl FromStr for JwksUrl {
         keywright_server::jwt::JwksUrl::parse(text)
             .map(Self)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// What an OpenID provider calls itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Issuer(pub(crate) keywright_server::Issuer);
+
+impl FromStr for Issuer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        keywright_server::Issuer::parse(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// What an identity provider is asked to tell of a user (RFC 6749 §3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope(pub(crate) String);
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let is_good = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
+        if !text.is_empty() && text.bytes().all(is_good) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("write one scope, such as profile; further ones after a comma".to_owned())
+        }
     }
 }
 
@@ -281,6 +330,16 @@ mod tests {
         );
         assert!(refusal::<Origin>("*").contains("write an origin"));
         assert!(refusal::<Origin>("file:///x").contains("write an origin"));
+    }
+
+    #[test]
+    fn a_scope_is_one_word() {
+        let read = |text: &str| text.parse::<Scope>().map(|scope| scope.0);
+        assert_eq!(read(" profile "), Ok("profile".to_owned()));
+        assert_eq!(read("api://x/.default").as_deref(), Ok("api://x/.default"));
+        for wrong in ["", " ", "a b", "a\"b", "a\\b", "ä"] {
+            assert!(refusal::<Scope>(wrong).contains("such as profile"));
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn an_option_of_the_file_that_does_not_exist_is_refused() {
     machine.write("k.toml", "listen = '127.0.0.1:0'\ndatabse = 'sqlite:x'\n");
     let said = refused(&machine, &["--config", "k.toml"]);
     assert!(
-        said.contains(r#"k.toml: there is no option "databse"; there are admin-key-file"#),
+        said.contains(r#"k.toml: there is no option "databse"; there are admin-group"#),
         "{said}"
     );
     assert!(
@@ -183,8 +183,48 @@ fn a_wrong_value_is_told_with_what_would_be_right() {
         (["--cors-origin", "*"], "https://console.example.com"),
         (["--behind-proxy", "proxy"], "10.0.0.0/8"),
         (["--jwt-jwks-url", "http://id.example/jwks"], "https://"),
+        (["--oidc-issuer", "http://id.example"], "https://"),
+        (["--oidc-scope", "a b"], "such as profile"),
+        (["--public-url", "keys.example"], "https://keys.example.com"),
+        (
+            ["--public-url", "https://id.example/keys"],
+            "at the root of its host",
+        ),
     ] {
         let said = refused(&machine, &arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn an_identity_provider_is_named_with_all_that_it_needs() {
+    let mut machine = Machine::bare();
+    let issuer = ["--oidc-issuer", "https://id.example"];
+    let client = ["--oidc-client-id", "keywright"];
+    let public = ["--public-url", "https://keys.example"];
+    let all = [issuer, client, public].concat();
+    assert_eq!(listens(&machine, &all), "127.0.0.1:7878");
+    for (given, lacks) in [
+        ([issuer, public].concat(), "needs --oidc-client-id"),
+        ([issuer, client].concat(), "needs --public-url"),
+        ([client, public].concat(), "--oidc-client-id does nothing"),
+        (
+            ["--admin-group", "operators"].to_vec(),
+            "--admin-group does nothing",
+        ),
+        (
+            [&all[..], &["--oidc-client-id="]].concat(),
+            "--oidc-client-id",
+        ),
+    ] {
+        let said = refused(&machine, &given);
+        assert!(said.contains(lacks), "{given:?}: {said}");
+    }
+    machine.set("KEYWRIGHT_OIDC_CLIENT_SECRET", "hunter2");
+    assert_eq!(listens(&machine, &all), "127.0.0.1:7878");
+    let said = refused(&machine, &[]);
+    assert!(
+        said.contains("KEYWRIGHT_OIDC_CLIENT_SECRET does nothing") && !said.contains("hunter2"),
+        "{said}"
+    );
 }

@@ -103,6 +103,21 @@ fn a_server_that_waits_for_the_folder_of_its_first_key_stops_when_asked() {
 }
 
 #[test]
+fn people_are_told_where_the_console_is() {
+    let mut machine = Machine::new(On::Sqlite);
+    let server = machine.serve(&[]);
+    let said = server.says();
+    assert_eq!(said, format!("console at {}/", server.address));
+    assert!(server.stop().success());
+    let server = machine.serve(&["--public-url", "https://Keys.example.com"]);
+    assert_eq!(server.says(), "console at https://keys.example.com/");
+    server.kill();
+    let server = machine.serve(&["--listen", "0.0.0.0:0", "--insecure-http"]);
+    let here = server.address.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(server.says(), format!("console at {here}/"));
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -322,6 +322,12 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
 }
 
 impl Server {
+    /// The next line that it prints.
+    pub(crate) fn says(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.expect("it prints one more line")
+    }
+
     /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()

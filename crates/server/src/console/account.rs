@@ -90,6 +90,6 @@ pub(super) async fn end_session(
 }
 
 fn signed_out(parts: &Parts, state: &AppState) -> Response {
-    let cookie = set_cookie("", is_secure(parts, &state.trusted_proxies));
+    let cookie = set_cookie("", is_secure(parts, state));
     ([(SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response()
 }

@@ -5,10 +5,11 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use keywright_api::{ErrorCode, PatchKey, ReplacePermissions};
-use keywright_core::audit::{ActorKind, AuditEntry};
+use keywright_core::audit::{Actor, ActorKind, AuditEntry};
 use keywright_core::authority::KeyEdit;
-use keywright_core::identifier::KeyId;
+use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::key::KeyRecord;
+use keywright_core::keyspace::Operation;
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{AuditQuery, UsageOf};
@@ -22,7 +23,7 @@ use super::posted::{Fields, Posted};
 use super::shown::Shown;
 use super::visitor::Visitor;
 use crate::attribution::Provenance;
-use crate::authority::{AuditRead, KeysRead, KeysWrite, UserOrService};
+use crate::authority::{KeysRead, KeysWrite, UserOrService};
 use crate::extract::{Json, KeyIdPath};
 use crate::problem::Problem;
 use crate::routes::api_keys::{change, permissions, update, visible};
@@ -150,14 +151,15 @@ fn held(record: &KeyRecord) -> Vec<Choice> {
     })
 }
 
-/// The last changes: of an own key, or for whoever may read the audit log.
+/// The last changes: of an own key, or for whoever may read the audit log. (A user's key that is shown is an own one.)
 async fn timeline(
     visitor: &Visitor,
     id: KeyId,
     now: Timestamp,
     state: &AppState,
 ) -> Result<Vec<Change>, Problem> {
-    if visitor.may::<AuditRead>(None).is_err() {
+    let own = visitor.own();
+    if own.is_none() && !visitor.holds(Operation::AuditRead) {
         return Ok(Vec::new());
     }
     let query = AuditQuery {
@@ -168,15 +170,32 @@ async fn timeline(
     let entries = state.store.list_audit(&query).await?.entries;
     let change = |entry: &AuditEntry| Change {
         what: entry.action.as_str(),
-        who: match entry.by.actor.kind {
-            ActorKind::User => entry.by.actor.id.clone(),
-            ActorKind::ServiceKey => format!("service key {}", entry.by.actor.id),
-            ActorKind::Console => format!("{} in the console", entry.by.actor.id),
-            ActorKind::CommandLine => "the server's own command line".to_owned(),
-        },
+        who: own.map_or_else(
+            || for_an_operator(&entry.by.actor),
+            |own| for_its_owner(&entry.by.actor, own).to_owned(),
+        ),
         at: Moment::new(entry.by.at, now),
     };
     Ok(entries.iter().map(change).collect())
+}
+
+fn for_an_operator(Actor { kind, id }: &Actor) -> String {
+    match kind {
+        ActorKind::User => id.clone(),
+        ActorKind::ServiceKey => format!("service key {id}"),
+        ActorKind::Console => format!("{id} in the console"),
+        ActorKind::CommandLine => "the server's own command line".to_owned(),
+    }
+}
+
+/// Users learn who did something to their keys as far as it was themselves.
+fn for_its_owner(Actor { kind, id }: &Actor, own: &UserId) -> &'static str {
+    match kind {
+        ActorKind::User if id == own.as_str() => "you",
+        ActorKind::Console if id == own.as_str() => "you in the console",
+        ActorKind::ServiceKey => "a service key",
+        ActorKind::User | ActorKind::Console | ActorKind::CommandLine => "an operator",
+    }
 }
 
 /// A form about a key of somebody who may change it.

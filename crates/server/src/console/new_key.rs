@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
@@ -22,7 +21,7 @@ use crate::attribution::Provenance;
 use crate::authority::KeysWrite;
 use crate::problem::Problem;
 use crate::routes::api_keys::create::mint;
-use crate::source::is_secure;
+use crate::source::own_origin;
 use crate::state::AppState;
 
 /// Whose key it is to be.
@@ -249,12 +248,6 @@ async fn make(
         ));
     }
     let created = minted.keep(state).await?;
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let scheme = if is_secure(parts, &state.trusted_proxies) {
-        "https"
-    } else {
-        "http"
-    };
     Ok(page(&ShownOnce {
         frame: Frame::of(&visitor, "Your new key", owner.section()),
         is_service: owner == Owner::Server,
@@ -264,7 +257,7 @@ async fn make(
         id: created.api_key.id.to_string(),
         name: created.api_key.name.clone(),
         text: &created.plain_text_key,
-        base: format!("{scheme}://{}", host.unwrap_or("localhost")),
+        base: own_origin(parts, state),
     }))
 }
 

@@ -44,7 +44,7 @@ impl FromRequest<AppState> for OwnForm {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
-        is_own(request.headers())?;
+        is_own(request.headers(), state)?;
         read(request, state).await.map(Self)
     }
 }
@@ -60,7 +60,7 @@ impl FromRequest<AppState> for Posted {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        is_own(&parts.headers).map_err(IntoResponse::into_response)?;
+        is_own(&parts.headers, state).map_err(IntoResponse::into_response)?;
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
         let read = read(request, state).await;
@@ -80,10 +80,18 @@ fn forged() -> Problem {
 }
 
 /// Refuses what a page of another origin sent. Browsers tell the origin of every form.
-fn is_own(headers: &HeaderMap) -> Result<(), Problem> {
+fn is_own(headers: &HeaderMap, state: &AppState) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
     };
+    // A proxy may have changed the host; who set the server up has said what browsers see.
+    if let Some(url) = &state.public_url {
+        if origin.as_bytes() == url.origin().as_bytes() {
+            return Ok(());
+        }
+        let detail = format!("forms are taken from the console at {url} only: open it there");
+        return Err(Problem::new(ErrorCode::MalformedRequest, detail));
+    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let origin = origin.to_str().ok().and_then(|text| text.split_once("://"));
     match (origin, host) {

@@ -1,4 +1,7 @@
-//! `/sign-in`: a service key, shown once, is exchanged for a session. The browser keeps the session and not the key.
+//! `/sign-in`: a service key, shown once, is exchanged for a session. The browser keeps the session and not the key. For
+//! users, there is the way to their identity provider ([`super::by_provider`]).
+
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -15,6 +18,7 @@ use keywright_store::console::{Session, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::flow::keep_in_browser;
 use super::page::{Frame, page};
 use super::posted::OwnForm;
 use super::refusal::refused_page;
@@ -22,6 +26,7 @@ use super::theme::{Theme, is_own_path};
 use super::visitor::{LIFETIME, session_cookie};
 use crate::attribution::Provenance;
 use crate::authority::credential;
+use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::source::is_secure;
 use crate::state::AppState;
@@ -30,25 +35,62 @@ use crate::state::AppState;
 #[template(path = "console/sign_in.html")]
 struct SignIn<'a> {
     frame: Frame,
+    /// What the identity provider is called, where there is one.
+    provider: Option<&'a str>,
+    /// How to get to it.
+    by_provider: String,
     /// Where to go then.
     next: &'a str,
+    /// What is wrong with the key that was given.
     error: Option<&'a str>,
+    /// What came of a sign-in with the identity provider.
+    trouble: Option<&'a str>,
+}
+
+impl<'a> SignIn<'a> {
+    fn new(next: &'a str, headers: &HeaderMap, state: &'a AppState) -> Self {
+        let next = own_path(next);
+        let mut by_provider = "/sign-in/provider".to_owned();
+        if !next.is_empty() {
+            // infallible: a pair of texts is written as a query
+            let query = serde_urlencoded::to_string([("next", next)]);
+            let query = query.expect("a pair of texts is written as a query");
+            by_provider = format!("{by_provider}?{query}");
+        }
+        Self {
+            frame: Frame::public("Sign in", Theme::chosen(headers)),
+            provider: state.provider.as_ref().map(Provider::name),
+            by_provider,
+            next,
+            error: None,
+            trouble: None,
+        }
+    }
 }
 
 /// Where somebody came from.
 #[derive(Deserialize)]
 pub(super) struct CameFrom {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// `GET /sign-in`
-pub(super) async fn show(Query(from): Query<CameFrom>, headers: HeaderMap) -> Response {
-    page(&SignIn {
-        frame: Frame::public("Sign in", Theme::chosen(&headers)),
-        next: own_path(&from.next),
-        error: None,
-    })
+pub(super) async fn show(
+    State(state): State<AppState>,
+    Query(from): Query<CameFrom>,
+    headers: HeaderMap,
+) -> Response {
+    page(&SignIn::new(&from.next, &headers, &state))
+}
+
+/// The page again, after a sign-in with the identity provider that came to nothing.
+pub(super) fn trouble(problem: &Problem, next: &str, parts: &Parts, state: &AppState) -> Response {
+    let template = SignIn {
+        trouble: Some(problem.detail()),
+        ..SignIn::new(next, &parts.headers, state)
+    };
+    refused_page(problem, &template)
 }
 
 /// `POST /sign-in`
@@ -67,9 +109,8 @@ pub(super) async fn sign_in(
         Err(problem) if problem.status().is_client_error() => {
             let problem = credential::count_failure(problem, &parts, &state);
             let template = SignIn {
-                frame: Frame::public("Sign in", Theme::chosen(&parts.headers)),
-                next,
                 error: Some(problem.detail()),
+                ..SignIn::new(next, &parts.headers, &state)
             };
             return Ok(refused_page(&problem, &template));
         }
@@ -80,12 +121,13 @@ pub(super) async fn sign_in(
     Ok(([(SET_COOKIE, cookie)], Redirect::to(to)).into_response())
 }
 
-fn own_path(path: &str) -> &str {
+/// The path, where it leads to a page of this server; else nothing.
+pub(super) fn own_path(path: &str) -> &str {
     if is_own_path(path) { path } else { "" }
 }
 
 /// Begins a session: always a new one, whatever the browser brought.
-async fn begin(
+pub(super) async fn begin(
     who: SignedIn,
     provenance: Provenance,
     parts: &Parts,
@@ -108,24 +150,15 @@ async fn begin(
     let digest = Digest::of(token.expose_secret());
     let console = state.store.clone().console();
     console.begin_session(session, digest).await?;
-    Ok(set_cookie(
-        token.expose_secret(),
-        is_secure(parts, &state.trusted_proxies),
-    ))
+    Ok(set_cookie(token.expose_secret(), is_secure(parts, state)))
 }
 
 /// Keeps the session in the browser; ends it there where the token is empty.
 pub(super) fn set_cookie(token: &str, secure: bool) -> HeaderValue {
-    let name = session_cookie(secure);
-    let secure = if secure { "; Secure" } else { "" };
     let age = if token.is_empty() {
-        0
+        Duration::ZERO
     } else {
-        LIFETIME.as_secs()
+        LIFETIME
     };
-    let value = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}");
-    // infallible: it is ASCII
-    let mut value = HeaderValue::try_from(value).expect("a cookie of ours is ASCII");
-    value.set_sensitive(true);
-    value
+    keep_in_browser(session_cookie(secure), token, age, secure)
 }

@@ -140,10 +140,7 @@ impl Visitor {
     }
 
     async fn from_cookie(parts: &Parts, state: &AppState) -> Result<Option<Self>, Problem> {
-        let Some(token) = cookie(
-            &parts.headers,
-            session_cookie(is_secure(parts, &state.trusted_proxies)),
-        ) else {
+        let Some(token) = cookie(&parts.headers, session_cookie(is_secure(parts, state))) else {
             return Ok(None);
         };
         let (token, now) = (SecretString::from(token), state.clock.now());

@@ -2,7 +2,6 @@
 //! among them, at most once a minute. Who needs no new key never waits for a fetch.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use keywright_core::ambient::Clock;
 use tokio::sync::Mutex;
 
 use super::JwtError;
+use crate::outbound::{Outbound, OutboundError, is_trustworthy, told};
 
 /// How long at least between two fetches.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -25,9 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// How old keys may get before they are fetched again in the background, so that one that the provider withdrew
 /// does not stay good here.
 const REFRESH: Duration = Duration::from_mins(15);
-
-/// The largest document that is read, in bytes.
-const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// How many keys are tried for a token that names none.
 const MAX_CANDIDATES: usize = 16;
@@ -50,24 +47,12 @@ impl JwksUrl {
     /// [`NotAJwksUrl`]: over clear text anybody between could put in keys of their own.
     pub fn parse(text: &str) -> Result<Self, NotAJwksUrl> {
         let url = reqwest::Url::parse(text).map_err(|_| NotAJwksUrl)?;
-        let here = url.host_str().is_some_and(is_this_machine);
-        let allowed = url.scheme() == "https" || (url.scheme() == "http" && here);
-        let bare = url.username().is_empty() && url.password().is_none();
-        if allowed && bare {
+        if is_trustworthy(&url) {
             Ok(Self(url))
         } else {
             Err(NotAJwksUrl)
         }
     }
-}
-
-/// Whether a host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Display for JwksUrl {
@@ -172,7 +157,8 @@ impl Inner {
                 .keys
                 .store(Some(Arc::new(KeySet { keys, fetched: now }))),
             Err(error) => {
-                tracing::warn!(%error, url = %self.url, "the identity provider's public keys were not had");
+                let error = told(&error);
+                tracing::warn!(error, url = %self.url, "the identity provider's public keys were not had");
             }
         }
         // The pause begins now: those who waited for this fetch, however long it took, do not begin another.
@@ -183,27 +169,14 @@ impl Inner {
 /// Why a fetch failed, for the log.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("{0}")]
-    Http(#[from] reqwest::Error),
-    #[error("the document is larger than {MAX_DOCUMENT} bytes")]
-    TooLarge,
+    #[error(transparent)]
+    Http(#[from] OutboundError),
     #[error("the document is no JSON Web Key Set: {0}")]
     Document(#[from] serde_json::Error),
 }
 
 async fn fetch(url: &JwksUrl, timeout: Duration) -> Result<Vec<PublicKey>, FetchError> {
-    let client = reqwest::Client::builder()
-        .timeout(timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    let mut response = client.get(url.0.clone()).send().await?.error_for_status()?;
-    let mut document = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if document.len() + chunk.len() > MAX_DOCUMENT {
-            return Err(FetchError::TooLarge);
-        }
-        document.extend_from_slice(&chunk);
-    }
+    let document = Outbound::new(timeout)?.get(&url.0).await?;
     Ok(read(&document)?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keywright_server::PublicUrl;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, CreatedKey, Kind, World, on_both_stores};
@@ -23,6 +24,7 @@ on_both_stores![
     a_session_is_worth_what_its_key_is_worth_now,
     nothing_that_somebody_wrote_is_markup,
     nobody_is_led_elsewhere,
+    the_public_url_says_where_forms_come_from_and_whether_cookies_are_secure,
     every_page_has_the_headers_that_protect_it,
     a_refusal_is_a_page_for_people_and_says_how_long_to_wait,
     a_theme_is_chosen,
@@ -522,6 +524,28 @@ async fn nobody_is_led_elsewhere(store: Kind) {
         let fields = [("theme", "dark"), ("back", elsewhere)];
         assert_eq!(browser.send("/theme", &fields).await.path, "/keys");
     }
+}
+
+async fn the_public_url_says_where_forms_come_from_and_whether_cookies_are_secure(store: Kind) {
+    const PUBLIC: &str = "https://keys.example.com";
+    let world = World::with(store, |settings| {
+        settings.public_url = Some(PublicUrl::parse(PUBLIC).unwrap());
+    })
+    .await;
+    let (_, text) = world.service_key(&["keys:read", "keys:write"]).await;
+    let mut browser = world.browser();
+    // The proxy in front has changed Host, and the browser has not.
+    let refused = browser.send("/sign-in", &[("key", &text)]).await;
+    assert_eq!(refused.status, 400);
+    refused.says("at https://keys.example.com only");
+    let fields = [("key", text.as_str())];
+    let shown = browser.send_from(PUBLIC, "/sign-in", &fields).await;
+    assert_eq!(shown.path, "/keys");
+    assert!(browser.cookie("__Host-keywright_session").is_some());
+    assert_eq!(browser.cookie(COOKIE), None);
+    let fields = new_key_form(&mut browser).await;
+    let shown = browser.send_from(PUBLIC, "/keys", &pairs(&fields)).await;
+    shown.says("curl https://keys.example.com/api/whoami");
 }
 
 async fn every_page_has_the_headers_that_protect_it(store: Kind) {

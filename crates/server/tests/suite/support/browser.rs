@@ -82,6 +82,16 @@ impl Browser {
         self.follow(request, path).await
     }
 
+    /// Where a page leads without being one, which is not followed.
+    pub(crate) async fn led_to(&mut self, path: &str) -> String {
+        let response = self.request(Method::GET, path).send().await;
+        let response = response.expect("the server answers");
+        self.keep_cookies(&response);
+        let to = response.headers().get(LOCATION);
+        let to = to.unwrap_or_else(|| panic!("{path} leads nowhere: {}", response.status()));
+        to.to_str().expect("a URL").to_owned()
+    }
+
     /// Sends a form of a page, from the server's own origin.
     pub(crate) async fn send(&mut self, path: &str, fields: &[(&str, &str)]) -> Shown {
         let own = self.base.clone();
