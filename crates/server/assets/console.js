@@ -176,6 +176,7 @@
   }, true);
 
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-unsaved]")) guarded = "";
     if (guarded && !confirm(`${guarded} Leave this page?`)) {
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -183,6 +184,15 @@
     }
     guarded = "";
   }, true);
+
+  document.addEventListener("input", (event) => {
+    if (event.target.closest("[data-unsaved]")) guarded ||= "What you typed is not kept.";
+  });
+
+  document.addEventListener("change", (event) => {
+    const choose = event.target.closest("[data-choose]");
+    if (choose) choose.form.requestSubmit(choose.form.elements.choose);
+  });
 
   window.addEventListener("beforeunload", (event) => {
     if (guarded) event.preventDefault();

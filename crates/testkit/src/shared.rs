@@ -67,7 +67,12 @@ impl Drop for TestDatabase {
         // not fail for it.
         let _ = execute(
             &self.admin_url,
-            &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+            &[
+                // One at a time: two that are dropped at once now and then wait for
+                // each other (for a signal that both have to answer) for a minute.
+                "SELECT pg_advisory_lock(7878)",
+                &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+            ],
         );
     }
 }

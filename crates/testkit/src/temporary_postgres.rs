@@ -426,15 +426,15 @@ pub(crate) fn create_database(admin_url: &str) -> (String, String) {
     // template0 takes no connections, so that copying it never has to wait.
     execute(
         admin_url,
-        &format!("CREATE DATABASE {name} TEMPLATE template0"),
+        &[&format!("CREATE DATABASE {name} TEMPLATE template0")],
     )
     .unwrap_or_else(|error| panic!("could not create a test database: {error}"));
     let url = in_database(admin_url, &name);
     (name, url)
 }
 
-/// Runs one statement through psql; `Err` holds what psql said.
-pub(crate) fn execute(url: &str, statement: &str) -> Result<(), String> {
+/// Runs statements through psql, each by itself, in one session; `Err` holds what psql said.
+pub(crate) fn execute(url: &str, statements: &[&str]) -> Result<(), String> {
     let output = Command::new(psql())
         .args([
             "--no-psqlrc",
@@ -443,7 +443,11 @@ pub(crate) fn execute(url: &str, statement: &str) -> Result<(), String> {
             "--dbname",
             url,
         ])
-        .args(["--command", statement])
+        .args(
+            statements
+                .iter()
+                .flat_map(|statement| ["--command", statement]),
+        )
         .output()
         .map_err(|error| format!("could not start psql: {error}; run scripts/test"))?;
     if output.status.success() {

@@ -31,16 +31,47 @@ pub(super) fn explanation(keyspace: &Keyspace, permission: &Permission) -> Strin
     described.or_else(operation).unwrap_or_default()
 }
 
+/// Permissions that are about the same thing, as far as their names say so: `keys` of `keys:read` and `keys:write`.
+pub(super) struct Group {
+    /// Empty where there is one group of all.
+    pub(super) name: String,
+    pub(super) choices: Vec<Choice>,
+}
+
 /// The permissions of a keyspace, of which some are chosen.
-pub(super) fn choices(keyspace: &Keyspace, is_chosen: impl Fn(&str) -> bool) -> Vec<Choice> {
-    let permissions = keyspace.catalogue.permissions().iter();
-    permissions
-        .map(|permission| Choice {
+pub(super) fn groups(keyspace: &Keyspace, is_chosen: impl Fn(&str) -> bool) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for permission in keyspace.catalogue.permissions() {
+        let choice = Choice {
             name: permission.name.to_string(),
             description: explanation(keyspace, permission),
             is_chosen: is_chosen(permission.name.as_str()),
-        })
-        .collect()
+        };
+        let name = group_of(&choice.name);
+        match groups.iter_mut().find(|group| group.name == name) {
+            Some(group) => group.choices.push(choice),
+            None => groups.push(Group {
+                name: name.to_owned(),
+                choices: vec![choice],
+            }),
+        }
+    }
+    // A heading for each alone would only repeat it.
+    let is_grouped = groups.len() > 1 && groups.iter().any(|group| group.choices.len() > 1);
+    if !is_grouped && !groups.is_empty() {
+        let choices = groups.into_iter().flat_map(|group| group.choices).collect();
+        return vec![Group {
+            name: String::new(),
+            choices,
+        }];
+    }
+    groups
+}
+
+/// What stands before the first colon or full stop; what has none belongs to the rest.
+fn group_of(permission: &str) -> &str {
+    let parts = permission.split_once([':', '.']);
+    parts.map_or("other", |(group, _)| group)
 }
 
 /// Fields that were refused.
@@ -84,4 +115,63 @@ pub(super) fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Pr
         let detail = "must be a JSON object, such as {\"team\": \"search\"}";
         Problem::invalid_field("/metadata", detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_core::identifier::{KeyPrefix, KeyspaceName, PermissionName};
+    use keywright_core::permission::Catalogue;
+
+    use super::*;
+
+    fn told(permissions: &[&str]) -> Vec<(String, Vec<String>)> {
+        let permissions = permissions.iter().map(|name| Permission {
+            name: PermissionName::new(*name).expect("a name"),
+            description: None,
+        });
+        let keyspace = Keyspace {
+            name: KeyspaceName::new("test").expect("a name"),
+            prefix: KeyPrefix::new("test_").expect("a prefix"),
+            description: None,
+            self_service: true,
+            catalogue: Catalogue::new(permissions).expect("a catalogue"),
+            created_at: Timestamp::from_micros(0),
+        };
+        let groups = groups(&keyspace, |_| false).into_iter();
+        groups
+            .map(|group| {
+                let names = group.choices.into_iter().map(|choice| choice.name);
+                (group.name, names.collect())
+            })
+            .collect()
+    }
+
+    fn group(name: &str, permissions: &[&str]) -> (String, Vec<String>) {
+        let permissions = permissions.iter().map(|name| (*name).to_owned());
+        (name.to_owned(), permissions.collect())
+    }
+
+    #[test]
+    fn permissions_stand_together_by_what_they_are_about() {
+        assert_eq!(
+            told(&["keys:read", "users.read", "keys:write", "all"]),
+            [
+                group("keys", &["keys:read", "keys:write"]),
+                group("users", &["users.read"]),
+                group("other", &["all"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn where_nothing_belongs_together_there_are_no_headings() {
+        for names in [
+            &["READ_GRAPH", "READ_BLOCK"][..],
+            &["a:b", "c:d"],
+            &["a:b", "a:c"],
+        ] {
+            assert_eq!(told(names), [group("", names)]);
+        }
+        assert_eq!(told(&[]), []);
+    }
 }

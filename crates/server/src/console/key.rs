@@ -12,11 +12,12 @@ use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::Operation;
 use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
+use keywright_store::console::SignedIn;
 use keywright_store::{AuditQuery, UsageOf};
 use serde::Deserialize;
 
 use super::chart::{Chart, Over, chart, last_day_of};
-use super::form::{Choice, Refused, choices, expiry, metadata};
+use super::form::{Group, Refused, expiry, groups, metadata};
 use super::moment::Moment;
 use super::page::{Frame, Section, page, page_with};
 use super::posted::{Fields, Posted};
@@ -41,12 +42,16 @@ struct KeyPage {
     metadata: String,
     suspended: Option<Moment>,
     revoked: Option<Moment>,
-    choices: Vec<Choice>,
+    groups: Vec<Group>,
     chart: Chart,
     over: Over,
     /// How often it was presented in the last day.
     uses_of_day: u64,
     may_change: bool,
+    /// Whether they may decide what it may do: not of a keyspace that is closed to users (CONTRACT §1).
+    may_grant: bool,
+    /// Whether the visitor signed in with it.
+    is_of_session: bool,
     timeline: Vec<Change>,
     refused: Refused,
     /// What was just done.
@@ -123,11 +128,13 @@ async fn key_page(
         metadata: readable(&record),
         suspended: at(key.lifecycle.suspended_at()),
         revoked: at(key.lifecycle.revoked_at()),
-        choices: held(&record),
+        groups: held(&record),
         chart,
         over,
         uses_of_day,
         may_change: visitor.may_change_keys(),
+        may_grant: visitor.is_operator() || record.keyspace.self_service,
+        is_of_session: visitor.session.who == SignedIn::ServiceKey(id),
         timeline: timeline(visitor, id, now, state).await?,
         key: Shown::of(&record, now),
         refused: Refused::default(),
@@ -143,10 +150,10 @@ fn readable(record: &KeyRecord) -> String {
 }
 
 /// The permissions of the key's keyspace, with those that it holds.
-fn held(record: &KeyRecord) -> Vec<Choice> {
+fn held(record: &KeyRecord) -> Vec<Group> {
     let catalogue = &record.keyspace.catalogue;
     let held: Vec<_> = catalogue.names(record.key.grants).collect();
-    choices(&record.keyspace, |name| {
+    groups(&record.keyspace, |name| {
         held.iter().any(|held| held.as_str() == name)
     })
 }
@@ -277,7 +284,11 @@ fn patch(fields: &Fields, now: Timestamp) -> Result<PatchKey, Problem> {
     Ok(PatchKey {
         name: Some(Some(fields.one("name").to_owned())),
         description: Some(fields.given("description").map(str::to_owned)),
-        metadata: Some(metadata(fields)?),
+        // Who may not change it is not offered the field.
+        metadata: fields
+            .has("metadata")
+            .then(|| metadata(fields))
+            .transpose()?,
         expires_at: match fields.one("expiry") {
             "keep" | "" => None,
             _ => Some(expiry(fields, now)),

@@ -13,7 +13,7 @@ use keywright_core::keyspace::{DEFAULT, Keyspace, Operation, SERVICE};
 use keywright_core::timestamp::Timestamp;
 use serde::Deserialize;
 
-use super::form::{Choice, Refused, choices, expiry, metadata};
+use super::form::{Group, Refused, expiry, groups, metadata};
 use super::page::{Frame, Section, page, page_with};
 use super::posted::{Fields, Posted};
 use super::visitor::Visitor;
@@ -59,7 +59,7 @@ struct NewKey {
     once: String,
     keyspaces: Vec<String>,
     keyspace: String,
-    permissions: Vec<Choice>,
+    groups: Vec<Group>,
     typed: Typed,
     refused: Refused,
 }
@@ -180,7 +180,7 @@ async fn form_page(
             .iter()
             .map(|keyspace| keyspace.name.to_string())
             .collect(),
-        permissions: current.map_or_else(Vec::new, |keyspace| choices(keyspace, is_chosen)),
+        groups: current.map_or_else(Vec::new, |keyspace| groups(keyspace, is_chosen)),
         typed,
         refused: Refused::default(),
     })
@@ -216,6 +216,12 @@ async fn make(
 ) -> Result<Response, Problem> {
     let once = fields.one("once").to_owned();
     let chosen: Vec<String> = fields.all("permission").map(str::to_owned).collect();
+    if fields.given("choose").is_some() {
+        // Another keyspace, and so other permissions: nothing that was typed is lost.
+        let (typed, keyspace) = (Typed::of(&fields), fields.one("keyspace"));
+        let form = form_page(&visitor, owner, state, once, keyspace, &chosen, typed).await?;
+        return Ok(page(&form));
+    }
     let minted = async {
         let (acting_for, wanted) = wanted(&visitor, owner, &fields, &chosen, state.clock.now())?;
         let authority = visitor.may::<KeysWrite>(acting_for)?;

@@ -24,6 +24,11 @@ impl Fields {
         self.all(name).next().unwrap_or_default()
     }
 
+    /// Whether there is one of this name, if only an empty one.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
     /// The first of this name, if anything stands in it.
     pub(super) fn given(&self, name: &str) -> Option<&str> {
         Some(self.one(name)).filter(|value| !value.is_empty())

@@ -14,6 +14,8 @@ on_both_stores![
     a_key_is_made_and_shown_once,
     a_form_that_is_sent_twice_makes_one_key,
     what_was_typed_is_kept_and_what_is_wrong_stands_beside_it,
+    another_keyspace_is_chosen_and_nothing_that_was_typed_is_lost,
+    who_is_signed_in_with_a_key_is_warned_before_ending_it,
     a_key_is_suspended_reactivated_and_revoked,
     a_key_is_changed,
     keys_are_listed_in_pages_and_by_filters,
@@ -233,6 +235,73 @@ async fn what_was_typed_is_kept_and_what_is_wrong_stands_beside_it(store: Kind) 
     assert_eq!(made[0]["expires_at"], Value::Null);
 }
 
+async fn another_keyspace_is_chosen_and_nothing_that_was_typed_is_lost(store: Kind) {
+    let world = World::on(store).await;
+    let wanted = json!({
+        "name": "shop",
+        "prefix": "shop_",
+        "permissions": [
+            {"name": "orders:read", "description": "See orders"},
+            "orders:write",
+            "prices.read",
+        ],
+    });
+    world
+        .admin()
+        .await
+        .post("/api/keyspaces", wanted)
+        .await
+        .ok();
+    let mut browser = operator(&world).await;
+    let mut fields = new_key_form(&mut browser).await;
+    "shop".clone_into(&mut fields[2].1);
+    fields.push(("choose".to_owned(), "keyspace".to_owned()));
+    fields.push(("metadata".to_owned(), "not finished".to_owned()));
+    let shown = browser.send("/keys", &pairs(&fields)).await;
+    assert_eq!(shown.status, 200);
+    for words in [
+        "value=\"build server\"",
+        "value=\"ada\"",
+        "not finished",
+        "<option selected>shop</option>",
+        "<p class=\"group\">orders</p>",
+        "<p class=\"group\">prices</p>",
+        "See orders",
+    ] {
+        shown.says(words);
+    }
+    shown.does_not_say("READ_GRAPH");
+    assert_eq!(keys_of(&world, "ada").await.len(), 0);
+    let once = shown.field("once");
+    assert_eq!(once, fields[1].1);
+    let fields = [
+        ("once", once.as_str()),
+        ("keyspace", "shop"),
+        ("name", "build server"),
+        ("user", "ada"),
+        ("permission", "orders:read"),
+        ("expiry", "7"),
+    ];
+    let made = browser.submit("/keys", &fields).await;
+    assert_eq!(made.status, 200, "{}", made.html);
+    assert_eq!(
+        keys_of(&world, "ada").await[0]["permissions"],
+        json!(["orders:read"])
+    );
+}
+
+async fn who_is_signed_in_with_a_key_is_warned_before_ending_it(store: Kind) {
+    let world = World::on(store).await;
+    let other = world.service_key(&["keys:read"]).await.0;
+    let (mut browser, own) = signed_in(&world, &["keys:read", "keys:write"]).await;
+    let warning = "You are signed in with this key";
+    browser.open(&format!("/keys/{own}")).await.says(warning);
+    browser
+        .open(&format!("/keys/{other}"))
+        .await
+        .does_not_say(warning);
+}
+
 async fn a_key_is_suspended_reactivated_and_revoked(store: Kind) {
     let world = World::on(store).await;
     let key = key(&world, "a key").await;
@@ -291,7 +360,11 @@ async fn a_key_is_changed(store: Kind) {
     assert_eq!(now["metadata"], json!({"a": 1}));
     assert_eq!(now["expires_at"], "2026-11-29T09:00:00.000000Z");
     assert_eq!(now["permissions"], json!(["EXECUTE_BLOCK", "READ_BLOCK"]));
-    let fields = [("name", "another name"), ("expiry", "keep")];
+    let fields = [
+        ("name", "another name"),
+        ("metadata", ""),
+        ("expiry", "keep"),
+    ];
     browser.submit(&page, &fields).await;
     let now = world.user("ada").get(&key.path()).await.ok();
     assert_eq!(now["description"], Value::Null);

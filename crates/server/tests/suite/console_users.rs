@@ -181,7 +181,16 @@ async fn a_user_makes_keys_for_nobody_else_and_only_where_users_may(store: Kind)
     let wanted = json!({"name": "paid for", "keyspace": "billing", "permissions": []});
     let given = backend.create(wanted).await;
     let page = format!("/keys/{}", given.id);
-    assert_eq!(ada.open(&page).await.status, 200);
+    let shown = ada.open(&page).await;
+    assert_eq!(shown.status, 200);
+    shown.says("decided by whoever runs this API");
+    for field in ["permission", "metadata", "expiry"] {
+        shown.does_not_say(&format!("name=\"{field}\""));
+    }
+    let renamed = [("name", "renamed"), ("description", "")];
+    let shown = ada.submit(&page, &renamed).await;
+    assert_eq!(shown.status, 200, "{}", shown.html);
+    shown.says("<h1>renamed</h1>");
     let fields = [("permission", "PAY")];
     let shown = ada.submit(&format!("{page}/permissions"), &fields).await;
     assert_eq!(shown.status, 403, "{}", shown.html);
