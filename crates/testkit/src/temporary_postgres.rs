@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -426,28 +426,16 @@ pub(crate) fn create_database(admin_url: &str) -> (String, String) {
     // template0 takes no connections, so that copying it never has to wait.
     execute(
         admin_url,
-        &[&format!("CREATE DATABASE {name} TEMPLATE template0")],
+        &format!("CREATE DATABASE {name} TEMPLATE template0"),
     )
     .unwrap_or_else(|error| panic!("could not create a test database: {error}"));
     let url = in_database(admin_url, &name);
     (name, url)
 }
 
-/// Runs statements through psql, each by itself, in one session; `Err` holds what psql said.
-pub(crate) fn execute(url: &str, statements: &[&str]) -> Result<(), String> {
-    let output = Command::new(psql())
-        .args([
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--dbname",
-            url,
-        ])
-        .args(
-            statements
-                .iter()
-                .flat_map(|statement| ["--command", statement]),
-        )
+/// Runs one statement through psql; `Err` holds what psql said.
+pub(crate) fn execute(url: &str, statement: &str) -> Result<(), String> {
+    let output = asking(url, statement)
         .output()
         .map_err(|error| format!("could not start psql: {error}; run scripts/test"))?;
     if output.status.success() {
@@ -455,6 +443,30 @@ pub(crate) fn execute(url: &str, statements: &[&str]) -> Result<(), String> {
     } else {
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
+}
+
+/// Has psql run one statement, whatever becomes of it and of this process.
+pub(crate) fn execute_in_background(url: &str, statement: &str) {
+    let started = asking(url, statement)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    // Nobody waits for it, and where it cannot run, nobody can help it.
+    drop(started);
+}
+
+fn asking(url: &str, statement: &str) -> Command {
+    let mut psql = Command::new(psql());
+    psql.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--dbname",
+        url,
+    ])
+    .args(["--command", statement]);
+    psql
 }
 
 /// The URL of another database in the same cluster; keeps the query.
