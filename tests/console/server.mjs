@@ -41,6 +41,11 @@ export class Server {
     Object.assign(this, { child, folder, base, serviceKey });
   }
 
+  /** The database, of an embedded one. */
+  get file() {
+    return join(this.folder, "keywright.db");
+  }
+
   async stop() {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGTERM");

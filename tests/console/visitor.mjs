@@ -1,8 +1,8 @@
-// Somebody with a browser: what the tests of the console share. KEYWRIGHT_SCREENSHOTS names a folder for pictures,
-// KEYWRIGHT_STORES the stores to run on (both if it is not set).
+// Somebody with a browser: what the tests of the console share. KEYWRIGHT_SCREENSHOTS names a folder for pictures of whole
+// pages, KEYWRIGHT_PICTURES one for small ones, KEYWRIGHT_STORES the stores to run on (both if it is not set).
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -16,7 +16,8 @@ export const WIDTHS = [1280, 375];
 const LIMIT_MS = 20_000;
 
 const pictures = process.env.KEYWRIGHT_SCREENSHOTS;
-if (pictures) mkdirSync(pictures, { recursive: true });
+const smallPictures = process.env.KEYWRIGHT_PICTURES;
+for (const folder of [pictures, smallPictures]) if (folder) mkdirSync(folder, { recursive: true });
 
 let browser;
 before(async () => {
@@ -54,6 +55,20 @@ export async function signIn(page, server) {
 
 async function picture(page, name) {
   if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+  if (smallPictures) await smallPicture(page, name);
+}
+
+/** A picture for the documents: the upper part, at three quarters, in a format that takes little. */
+async function smallPicture(page, name) {
+  const { width, height } = await page.evaluate(() => ({
+    width: innerWidth,
+    height: Math.min(document.querySelector("main").getBoundingClientRect().bottom, 1000),
+  }));
+  const inspector = await page.context().newCDPSession(page);
+  const clip = { x: 0, y: 0, width, height, scale: 0.75 };
+  const { data } = await inspector.send("Page.captureScreenshot", { format: "webp", quality: 75, clip, captureBeyondViewport: true });
+  writeFileSync(join(smallPictures, `${name}.webp`), Buffer.from(data, "base64"));
+  await inspector.detach();
 }
 
 /** Nothing stands beyond the edge of the screen. */

@@ -109,6 +109,7 @@
     const probe = document.createElement("span");
     figure.append(probe);
     const quiet = colour(probe, "quiet");
+    const step = rows.length > 1 ? rows[1].dataset.at - rows[0].dataset.at : 3600;
     const isHours = rows.at(-1).dataset.at - rows[0].dataset.at < 2 * 86_400;
     const words = (at) => {
       const text = new Date(at * 1000).toISOString();
@@ -133,7 +134,8 @@
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { y: { range: (_, _low, high) => [0, Math.max(high * 1.1, 1)] } },
+      // Half of a bar stands before the first moment, and half after the last.
+      scales: { x: { range: (_, low, high) => [low - step / 2, high + step / 2] }, y: { range: (_, _low, high) => [0, Math.max(high * 1.1, 1)] } },
       axes: [{ ...axis, values: (_, splits) => splits.map(words) }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8] }],
       series: [{}, ...series.reverse()],
       hooks: { setCursor: [(u) => { said.textContent = telling(u.cursor.idx); }] },
