@@ -87,32 +87,6 @@ for (const store of STORES) {
       }
     }
 
-    test("keys are ticked and suspended by keyboard alone", async () => {
-      const { context, page } = await visitor(server);
-      const { plain_text_key: text } = await server.makeKey("typist", { name: "by keyboard" });
-      await signIn(page, server);
-      await page.getByLabel("User").focus();
-      await page.keyboard.type("typist");
-      await page.keyboard.press("Enter");
-      const tick = page.getByRole("checkbox", { name: "Select by keyboard" });
-      await page.waitForURL(/user=typist/);
-      await tick.waitFor();
-      for (let presses = 0; !(await tick.evaluate((box) => box === document.activeElement)); presses++) {
-        assert.ok(presses < 40, "the tick is reached");
-        await page.keyboard.press("Tab");
-      }
-      await page.keyboard.press("Space");
-      const suspend = page.getByRole("button", { name: "Suspend" });
-      for (let presses = 0; !(await suspend.evaluate((button) => button === document.activeElement)); presses++) {
-        assert.ok(presses < 40, "the button is reached");
-        await page.keyboard.press("Tab");
-      }
-      await page.keyboard.press("Enter");
-      await page.getByText("1 key is suspended").waitFor();
-      assert.equal(await server.codeOf(text), "SUSPENDED");
-      await context.close();
-    });
-
     for (const scripts of [true, false]) {
       test(`how a key was used is shown, ${scripts ? "as a chart with scripts" : "as a table without"}`, async () => {
         const { context, page, complaints } = await visitor(server, { scripts });
