@@ -8,6 +8,12 @@
   const one = (selector) => document.querySelector(selector);
 
   const prepare = () => {
+    // What a page says was done is not said again when it is loaded anew.
+    const address = new URL(location.href);
+    if (address.searchParams.has("done")) {
+      address.searchParams.delete("done");
+      history.replaceState(history.state, "", address);
+    }
     guarded = one("[data-once]") ? "The key will not be shown again." : "";
     for (const field of document.querySelectorAll("[data-here]")) {
       field.value = location.pathname + location.search;
@@ -178,29 +184,66 @@
   }, true);
 
   document.addEventListener("submit", (event) => {
-    if (event.target.matches("[data-unsaved]")) guarded = "";
-    if (guarded && !confirm(`${guarded} Leave this page?`)) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      return;
-    }
+    const form = event.target;
+    const refuse = () => { event.preventDefault(); event.stopImmediatePropagation(); };
+    if (form.matches("[data-unsaved]")) guarded = "";
+    if (guarded && !confirm(`${guarded} Leave this page?`)) return refuse();
+    // A form is sent once, however often it is clicked: what is made by the first sending is shown by its answer alone.
+    if (form.method === "post" && form.dataset.sent) return refuse();
+    form.dataset.sent = "yes";
     guarded = "";
   }, true);
 
-  document.addEventListener("input", (event) => {
-    if (event.target.closest("[data-unsaved]")) guarded ||= "What you typed is not kept.";
+  // Those who come back to a page may send its forms again.
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
   });
 
-  document.addEventListener("change", (event) => {
-    const choose = event.target.closest("[data-choose]");
-    if (choose) choose.form.requestSubmit(choose.form.elements.choose);
+  document.addEventListener("input", (event) => {
+    if (event.target.closest("[data-unsaved]")) guarded ||= "What you typed is not kept.";
+    // Whoever picks a day means it.
+    if (event.target.matches("[data-day]")) {
+      const choice = document.getElementById(event.target.dataset.day);
+      if (choice.type === "radio") choice.checked = true;
+      else choice.value = "date";
+    }
   });
 
   window.addEventListener("beforeunload", (event) => {
     if (guarded) event.preventDefault();
   });
 
-  document.addEventListener("htmx:after:swap", () => {
+  const tell = (trouble) => {
+    const place = one("#trouble");
+    if (place) place.textContent = trouble;
+  };
+
+  document.addEventListener("htmx:before:request", (event) => {
+    // What goes on by itself waits for whoever reads it, or is at a place in it.
+    const part = event.detail.ctx.sourceElement;
+    const isRead = part.matches("[data-live]") && (part.contains(document.activeElement) || part.querySelector("details[open]"));
+    if (isRead) event.preventDefault();
+    else tell("");
+  });
+
+  document.addEventListener("htmx:before:response", (event) => {
+    const { status, headers } = event.detail.ctx.response;
+    if ((headers.get("content-type") ?? "").startsWith("text/html")) return;
+    // For programs: nothing to be shown.
+    event.preventDefault();
+    tell(`The server did not do it (${status}). Nothing was changed as far as it said; try again.`);
+  });
+
+  document.addEventListener("htmx:error", () => {
+    tell("The server does not answer, and may or may not have done what was asked. Load the page again to see.");
+  });
+
+  document.addEventListener("htmx:finally:request", (event) => {
+    delete event.detail.ctx.sourceElement.dataset.sent;
+  });
+
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.detail.ctx.target?.matches("[data-live]")) return drawCharts();
     prepare();
     // Whoever listens to the page is told that there is another.
     const heading = one("main");

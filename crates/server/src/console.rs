@@ -16,6 +16,7 @@ mod cluster;
 mod flow;
 mod form;
 mod key;
+mod key_forms;
 mod keys;
 mod keyspace;
 mod keyspaces;
@@ -69,16 +70,20 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/keys/search", post(keys::search))
         .route("/keys/selected", post(selected::choose))
         .route("/keys/selected/revoke", post(selected::revoke))
-        .route("/keys/{id}", get(key::show).post(key::update))
-        .route("/keys/{id}/permissions", post(key::replace_permissions))
-        .route("/keys/{id}/suspend", post(key::suspend))
-        .route("/keys/{id}/reactivate", post(key::reactivate))
-        .route("/keys/{id}/revoke", post(key::revoke))
+        .route("/keys/{id}", get(key::show).post(key_forms::update))
+        .route(
+            "/keys/{id}/permissions",
+            post(key_forms::replace_permissions),
+        )
+        .route("/keys/{id}/suspend", post(key_forms::suspend))
+        .route("/keys/{id}/reactivate", post(key_forms::reactivate))
+        .route("/keys/{id}/revoke", post(key_forms::revoke))
         .route(
             "/service-keys",
             get(service_keys::list).post(new_key::create_service),
         )
         .route("/service-keys/new", get(new_key::show_service))
+        .route("/users/search", post(users::search))
         .route("/users", get(users::list))
         .route("/user", get(user::show))
         .route("/user/delete", post(user::delete))
@@ -90,10 +95,12 @@ pub(crate) fn router() -> Router<AppState> {
         )
         .route("/keyspaces/{name}/descriptions", post(keyspace::describe))
         .route("/keyspaces/{name}/permissions", post(keyspace::add))
+        .route("/audit/search", post(audit::search))
         .route("/audit", get(audit::list))
         .route("/audit/export", get(audit_export::export))
         .route("/cluster", get(cluster::show))
         .layer(middleware::from_fn(refusal::as_a_page))
         .merge(assets::router())
+        .layer(page::compression())
         .fallback(refusal::nothing_here)
 }

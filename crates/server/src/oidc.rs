@@ -8,7 +8,7 @@ mod attempt;
 mod claims;
 mod discovery;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -28,11 +28,13 @@ use openidconnect::{
 };
 use reqwest::Url;
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 
 use self::claims::{OtherClaims, is_member};
 use self::discovery::{Discovery, Metadata};
 use crate::outbound::{Outbound, OutboundError, is_trustworthy, told};
 use crate::settings::OidcSettings;
+use crate::sparing::Sparing;
 
 pub(crate) use self::attempt::Attempt;
 
@@ -63,6 +65,9 @@ impl Issuer {
         }
     }
 }
+
+/// For how many at once the provider is asked who they are. Anybody can make up a code, and have it asked.
+const AT_ONCE: usize = 16;
 
 /// Where the browser comes back to, on this server.
 pub(crate) const CALLBACK: &str = "/sign-in/callback";
@@ -120,6 +125,8 @@ pub(crate) enum SignInError {
     NoAnswer,
     /// What the browser came back with is not good, for this reason.
     Refused(&'static str),
+    /// So many come back at this moment that the provider is not asked for one more.
+    Busy,
     /// There are no random bytes.
     NoEntropy(EntropyError),
 }
@@ -141,6 +148,10 @@ pub(crate) struct Provider {
     timeout: Duration,
     clock: Arc<dyn Clock>,
     discovery: Discovery,
+    outbound: OnceLock<Outbound>,
+    asking: Semaphore,
+    /// What the provider did not answer, in the log.
+    logged: Sparing,
 }
 
 impl Provider {
@@ -159,7 +170,15 @@ impl Provider {
             timeout,
             discovery: Discovery::new(issuer.clone(), clock.clone()),
             clock,
+            outbound: OnceLock::new(),
+            asking: Semaphore::new(AT_ONCE),
+            logged: Sparing::default(),
         }
+    }
+
+    /// Whether there are operators who come this way.
+    pub(crate) fn has_operators(&self) -> bool {
+        self.admin_group.is_some()
     }
 
     /// What people call it: its host.
@@ -179,7 +198,7 @@ impl Provider {
     /// Where a browser goes to sign in, and what it keeps until it comes back.
     pub(crate) async fn begin(&self, entropy: &dyn Entropy) -> Result<(Url, Attempt), SignInError> {
         let attempt = Attempt::new(entropy)?;
-        let metadata = self.discovery.metadata(&self.outbound()?).await?;
+        let metadata = self.discovery.metadata(self.outbound()?).await?;
         let client = self.client(&metadata);
         let (state, nonce) = (attempt.state(), attempt.nonce());
         let (url, ..) = client
@@ -200,14 +219,15 @@ impl Provider {
         code: String,
         attempt: &Attempt,
     ) -> Result<Identity, SignInError> {
+        let _one_of_few = self.asking.try_acquire().map_err(|_| SignInError::Busy)?;
         let outbound = self.outbound()?;
-        let metadata = self.discovery.metadata(&outbound).await?;
+        let metadata = self.discovery.metadata(outbound).await?;
         let client = self.client(&metadata);
         let request = client
             .exchange_code(AuthorizationCode::new(code))
             .map_err(|error| self.no_answer("names no token endpoint", &error))?
             .set_pkce_verifier(attempt.verifier());
-        let tokens = request.request_async(&outbound).await;
+        let tokens = request.request_async(outbound).await;
         let tokens = tokens.map_err(|error| self.not_exchanged(&error))?;
         let token = tokens.id_token().ok_or_else(|| {
             self.not_taken("there is none");
@@ -218,7 +238,7 @@ impl Provider {
                 SignatureVerificationError::NoMatchingKey,
             )) => {
                 // The provider may have begun to sign with another key.
-                let metadata = self.discovery.newer_than(&metadata, &outbound).await?;
+                let metadata = self.discovery.newer_than(&metadata, outbound).await?;
                 self.verified(token, &metadata, attempt)
             }
             verified => verified,
@@ -235,7 +255,7 @@ impl Provider {
             None => false,
             Some(group) => {
                 let access = tokens.access_token();
-                self.is_operator(group, claims, access, &client, &outbound)
+                self.is_operator(group, claims, access, &client, outbound)
                     .await?
             }
         };
@@ -316,8 +336,13 @@ impl Provider {
             .set_redirect_uri(self.redirect.clone())
     }
 
-    fn outbound(&self) -> Result<Outbound, SignInError> {
-        Outbound::new(self.timeout).map_err(|error| self.no_answer("cannot be asked", &error))
+    fn outbound(&self) -> Result<&Outbound, SignInError> {
+        if let Some(outbound) = self.outbound.get() {
+            return Ok(outbound);
+        }
+        let made = Outbound::new(self.timeout);
+        let made = made.map_err(|error| self.no_answer("cannot be asked", &error))?;
+        Ok(self.outbound.get_or_init(|| made))
     }
 
     /// Why a code was not exchanged: of what the provider may say, only this blames the code (RFC 6749 §5.2).
@@ -332,8 +357,10 @@ impl Provider {
     }
 
     fn no_answer(&self, what: &str, error: &dyn std::error::Error) -> SignInError {
-        let (issuer, error) = (self.issuer().as_str(), told(error));
-        tracing::warn!(issuer, error, "the identity provider {what}");
+        if self.logged.is_due(self.clock.uptime()) {
+            let (issuer, error) = (self.issuer().as_str(), told(error));
+            tracing::warn!(issuer, error, "the identity provider {what}");
+        }
         SignInError::NoAnswer
     }
 

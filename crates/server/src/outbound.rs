@@ -42,7 +42,7 @@ pub(crate) enum OutboundError {
     TooLarge,
 }
 
-/// Asks identity providers. Made for each time that one is asked, which is seldom.
+/// Asks identity providers.
 pub(crate) struct Outbound(reqwest::Client);
 
 impl Outbound {

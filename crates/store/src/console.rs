@@ -61,11 +61,13 @@ pub trait Console: Send + Sync + 'static {
     /// Notes that something is seen of a session. It may be lost with the machine.
     async fn note_session(&self, id: Uuid, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The sessions of somebody that have not ended at `now`, newest first, at most [`LISTED_SESSIONS`].
+    /// The sessions of somebody of which something was seen after `seen_after` and that do not end before `now`, newest
+    /// first, at most [`LISTED_SESSIONS`].
     async fn list_sessions(
         &self,
         who: &SignedIn,
         now: Timestamp,
+        seen_after: Timestamp,
     ) -> Result<Vec<Session>, StoreError>;
 
     /// Ends one session of somebody; `false` where they have none of this id.

@@ -40,8 +40,8 @@ use crate::cluster::{Cluster, Settling, Survey};
 use crate::console::Console;
 pub use crate::error::{OpenError, StoreError};
 pub use crate::query::{
-    AuditQuery, KeyQuery, KeySearch, NamePosition, Page, Position, Remembered, UserPosition,
-    UserQuery,
+    AuditQuery, KeyQuery, KeySearch, NamePosition, Page, Position, Remembered, Searched,
+    UserPosition, UserQuery,
 };
 pub use crate::usage::{
     BadPeriod, MAX_KEYS_AT_ONCE, Period, Step, UsageBucket, UsageOf, UsageQuery, UseCount, Uses,
@@ -282,8 +282,8 @@ pub trait Store: Send + Sync + 'static {
     /// One page of a user's keys, or of everybody's, newest first.
     async fn list_keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord>, StoreError>;
 
-    /// One page of the keys that are like what somebody remembers: by name in the order of names, else newest first.
-    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError>;
+    /// The keys that are like what somebody remembers: by name in the order of names and in pages, else the newest.
+    async fn search_keys(&self, search: &KeySearch) -> Result<Searched, StoreError>;
 
     /// How many keys there are in each state, without service keys. It counts them: not for every request.
     async fn count_keys(&self) -> Result<BTreeMap<Status, u64>, StoreError>;

@@ -2,6 +2,7 @@
 
 use keywright_core::audit::{Action, ActorKind};
 use keywright_core::identifier::{KeyId, KeyspaceName, UserId};
+use keywright_core::key::{ApiKey, KeyRecord};
 use keywright_core::lifecycle::Status;
 use keywright_core::timestamp::Timestamp;
 use uuid::Uuid;
@@ -71,6 +72,17 @@ pub struct NamePosition {
     pub id: Uuid,
 }
 
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Searched {
+    /// The keys, at most as many as were asked for.
+    pub entries: Vec<KeyRecord>,
+    /// From where on there may be more. It was looked through up to there, and no further than
+    /// [`KeySearch::MOST_LOOKED_THROUGH`] names that begin so, though none of them be of the state or the keyspace that was
+    /// asked for.
+    pub next: Option<NamePosition>,
+}
+
 /// Which keys to look for. Service keys are found only where their reserved owner is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySearch {
@@ -86,6 +98,26 @@ pub struct KeySearch {
     pub after: Option<NamePosition>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl KeySearch {
+    /// How many keys a search by name looks through at once where it is narrowed.
+    pub const MOST_LOOKED_THROUGH: u32 = 1000;
+
+    /// Whether only some of those are wanted that are like what is remembered.
+    pub(crate) const fn is_narrowed(&self) -> bool {
+        self.status.is_some() || self.keyspace.is_some()
+    }
+
+    /// Whether it is one of those.
+    pub(crate) fn wants(&self, key: &ApiKey) -> bool {
+        let status = key.lifecycle.status();
+        self.status.is_none_or(|wanted| wanted == status)
+            && self
+                .keyspace
+                .as_ref()
+                .is_none_or(|wanted| *wanted == key.keyspace)
+    }
 }
 
 /// Which users to list.

@@ -188,7 +188,7 @@ fn pages(filled: &Filled) -> Vec<Page> {
         page("overview, what changes", "/overview/live"),
         page("users", "/users"),
         each("users, by the start of an id", |known| {
-            format!("/users?q={}", &known.user[..4])
+            format!("/users?start={}", &known.user[..4])
         }),
         page("keyspaces", "/keyspaces"),
         page("one keyspace", "/keyspaces/default"),

@@ -22,7 +22,7 @@ use keywright_store::console::Console;
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
     KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, LoggedChange, Page,
-    Period, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    Period, Searched, Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::{Notify, watch};
 
@@ -482,7 +482,7 @@ impl Store for PausableStore {
         self.real.list_keys(query).await
     }
 
-    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+    async fn search_keys(&self, search: &KeySearch) -> Result<Searched, StoreError> {
         self.real.search_keys(search).await
     }
 

@@ -11,7 +11,7 @@ use super::moment::Moment;
 use super::page::{Frame, Section, page};
 use super::posted::Posted;
 use super::sign_in::set_cookie;
-use super::visitor::Visitor;
+use super::visitor::{IDLE, Visitor};
 use crate::problem::Problem;
 use crate::source::is_secure;
 use crate::state::AppState;
@@ -39,7 +39,9 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let now = state.clock.now();
     let console = state.store.clone().console();
-    let sessions = console.list_sessions(&visitor.session.who, now).await?;
+    let sessions = console
+        .list_sessions(&visitor.session.who, now, now.saturating_sub(IDLE))
+        .await?;
     let line = |session: keywright_store::console::Session| Line {
         id: session.id,
         is_this: session.id == visitor.session.id,

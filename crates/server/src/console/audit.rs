@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use keywright_core::audit::{Action, ActorKind, AuditEntry};
 use keywright_core::keyspace::Operation;
 use keywright_core::timestamp::Timestamp;
@@ -16,6 +16,8 @@ use super::form::Refused;
 use super::link::{link, to_user};
 use super::moment::Moment;
 use super::page::{Frame, Section, page, page_with};
+use super::posted::Posted;
+use super::search::masked_id;
 use super::visitor::Visitor;
 use crate::authority::AuditRead;
 use crate::paging::Cursor as _;
@@ -74,6 +76,21 @@ struct About {
     what: &'static str,
     name: String,
     page: Option<String>,
+}
+
+/// `POST /audit/search`: leads to the entries that were asked for. A form and not an address, as for keys.
+pub(super) async fn search(Posted { fields, .. }: Posted) -> Response {
+    let one = |name| masked_id(fields.one(name));
+    let asked = Asked {
+        action: one("action"),
+        actor: one("actor"),
+        user: one("user"),
+        key: one("key"),
+        from: one("from"),
+        to: one("to"),
+        ..Asked::default()
+    };
+    Redirect::to(&asked.first_page()).into_response()
 }
 
 /// `GET /audit`

@@ -148,6 +148,9 @@ fn meaning(error: &str) -> &'static str {
 fn told(error: SignInError, provider: &Provider) -> Problem {
     match error {
         SignInError::Refused(why) => Problem::invalid_token(why),
+        SignInError::Busy => {
+            Problem::unavailable("too many people sign in at this moment; begin again in a while")
+        }
         SignInError::NoEntropy(error) => error.into(),
         SignInError::NoAnswer => Problem::unavailable(format!(
             "the identity provider {} cannot be reached now, or does not answer as it should; try again (the log of \

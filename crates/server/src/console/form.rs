@@ -95,14 +95,45 @@ impl Refused {
 }
 
 /// The expiry that was chosen, as the API takes it.
-pub(super) fn expiry(fields: &Fields, now: Timestamp) -> Option<String> {
+///
+/// # Errors
+/// What is wrong with it. A choice that is not known must not make a key that lives for ever.
+pub(super) fn expiry(fields: &Fields, now: Timestamp) -> Result<Option<String>, Problem> {
+    let refuse = |detail: &str| Err(Problem::invalid_field("/expires_at", detail));
     let choice = fields.one("expiry");
-    if let Some(days) = PRESETS.into_iter().find(|days| days.to_string() == choice) {
-        let end = now.as_micros().saturating_add(i64::from(days) * DAY_MICROS);
-        return Some(Timestamp::from_micros(end).to_string());
+    if choice == "date" {
+        // The whole day belongs to it.
+        let end = format!("{}T23:59:59Z", fields.one("expires_on"));
+        return match Timestamp::parse(&end) {
+            Ok(_) => Ok(Some(end)),
+            Err(_) => refuse("must be a day, such as 2027-01-31"),
+        };
     }
-    // The whole day belongs to it.
-    (choice == "date").then(|| format!("{}T23:59:59Z", fields.one("expires_on")))
+    no_day::<()>(fields)?;
+    if choice == "never" {
+        return Ok(None);
+    }
+    let Some(days) = PRESETS.into_iter().find(|days| days.to_string() == choice) else {
+        return refuse("choose how long the key lives");
+    };
+    let end = now.as_micros().saturating_add(i64::from(days) * DAY_MICROS);
+    Ok(Some(Timestamp::from_micros(end).to_string()))
+}
+
+/// Nothing, where no day was picked.
+///
+/// # Errors
+/// Refuses a day that was picked and not chosen: it is not clear what was meant.
+pub(super) fn no_day<T>(fields: &Fields) -> Result<Option<T>, Problem> {
+    match fields.given("expires_on") {
+        None => Ok(None),
+        Some(day) => Err(Problem::invalid_field(
+            "/expires_at",
+            format!(
+                "{day} was picked and something else chosen: choose the day, or empty its field"
+            ),
+        )),
+    }
 }
 
 /// What was typed as metadata, if anything.

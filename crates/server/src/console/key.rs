@@ -1,33 +1,29 @@
 //! `/keys/{id}`: one key, what can be done to it, and what was.
 
 use askama::Template;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use keywright_api::{ErrorCode, PatchKey, ReplacePermissions};
+use axum::response::Response;
 use keywright_core::audit::{Actor, ActorKind, AuditEntry};
-use keywright_core::authority::KeyEdit;
 use keywright_core::identifier::{KeyId, UserId};
 use keywright_core::key::KeyRecord;
 use keywright_core::keyspace::Operation;
-use keywright_core::lifecycle::Transition;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::console::SignedIn;
 use keywright_store::{AuditQuery, UsageOf};
 use serde::Deserialize;
 
 use super::chart::{Chart, Over, chart, last_day_of};
-use super::form::{Group, Refused, expiry, groups, metadata};
+use super::form::{Group, Refused, groups};
 use super::moment::Moment;
 use super::page::{Frame, Section, page, page_with};
-use super::posted::{Fields, Posted};
-use super::shown::Shown;
+use super::posted::Fields;
+use super::shown::{Shown, confirmation, label};
 use super::visitor::Visitor;
-use crate::attribution::Provenance;
-use crate::authority::{KeysRead, KeysWrite, UserOrService};
-use crate::extract::{Json, KeyIdPath};
+use crate::authority::KeysRead;
+use crate::extract::KeyIdPath;
 use crate::problem::Problem;
-use crate::routes::api_keys::{change, permissions, update, visible};
+use crate::routes::api_keys::visible;
 use crate::state::AppState;
 
 /// How many of the last changes are shown.
@@ -38,8 +34,16 @@ const TIMELINE: u32 = 20;
 struct KeyPage {
     frame: Frame,
     key: Shown,
+    /// As it is, or as it was typed and refused; so are the next ones.
+    name: String,
     description: String,
     metadata: String,
+    expiry: String,
+    expires_on: String,
+    /// Which state of the key the forms were made for.
+    made_for: String,
+    /// What is to be typed to revoke it.
+    confirmation: String,
     suspended: Option<Moment>,
     revoked: Option<Moment>,
     groups: Vec<Group>,
@@ -81,28 +85,56 @@ pub(super) async fn show(
     KeyIdPath(id): KeyIdPath,
     Query(after): Query<After>,
 ) -> Result<Response, Problem> {
+    let over = Over::named(&after.over);
+    let template = key_page(&visitor, id, over, Typed::Nothing, &state).await?;
+    let key = &template.key;
+    // Nothing is said that does not hold any more, or was written into the address by somebody.
     let done = match after.done.as_str() {
         "updated" => "The key was changed.",
-        "suspended" => "The key is suspended: it is refused from now on, everywhere.",
-        "reactivated" => "The key is active again.",
-        "revoked" => "The key is revoked, for good.",
+        "suspended" if key.is_suspended => {
+            "The key is suspended: it is refused from now on, everywhere."
+        }
+        "reactivated" if key.is_active => "The key is active again.",
+        "revoked" if key.is_revoked => "The key is revoked, for good.",
         _ => "",
     };
-    let over = Over::named(&after.over);
-    let template = key_page(&visitor, id, over, &state).await?;
     Ok(page(&KeyPage { done, ..template }))
+}
+
+/// What was typed into a form that was refused: nothing of it is lost.
+pub(super) enum Typed<'f> {
+    Nothing,
+    Details(&'f Fields),
+    Permissions(&'f Fields),
+}
+
+/// The page again, with what was refused.
+pub(super) async fn refused_page(
+    visitor: &Visitor,
+    id: KeyId,
+    typed: Typed<'_>,
+    problem: &Problem,
+    state: &AppState,
+) -> Result<Response, Problem> {
+    let template = key_page(visitor, id, Over::Day, typed, state).await?;
+    let template = KeyPage {
+        refused: Refused(problem.errors().to_vec()),
+        ..template
+    };
+    Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &template))
 }
 
 async fn key_page(
     visitor: &Visitor,
     id: KeyId,
     over: Over,
+    typed: Typed<'_>,
     state: &AppState,
 ) -> Result<KeyPage, Problem> {
     let authority = visitor.may::<KeysRead>(None)?;
     let record = visible(&authority.caller, id, state).await?;
     let now = state.clock.now();
-    let title = format!("Verifications of {}", record.key.name);
+    let title = format!("Verifications of {}", label(&record.key.name));
     let chart = chart(&title, UsageOf::Key(id), over, now, state).await?;
     let uses_of_day = match over {
         Over::Day => chart.sum(),
@@ -118,17 +150,28 @@ async fn key_page(
         Section::Keys
     };
     let at = |at: Option<Timestamp>| at.map(|at| Moment::new(at, now));
+    let typed_or = |name: &str, is: String| match typed {
+        Typed::Details(fields) if fields.has(name) => fields.one(name).to_owned(),
+        _ => is,
+    };
+    let description = key.description.as_ref().map(ToString::to_string);
     Ok(KeyPage {
-        frame: Frame::of(visitor, key.name.to_string(), section),
-        description: key
-            .description
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        metadata: readable(&record),
+        frame: Frame::of(visitor, label(&key.name), section),
+        name: typed_or("name", key.name.to_string()),
+        description: typed_or("description", description.unwrap_or_default()),
+        metadata: typed_or("metadata", readable(&record)),
+        expiry: typed_or("expiry", "keep".to_owned()),
+        expires_on: typed_or("expires_on", String::new()),
+        made_for: state_of(&record),
+        confirmation: confirmation(&record),
         suspended: at(key.lifecycle.suspended_at()),
         revoked: at(key.lifecycle.revoked_at()),
-        groups: held(&record),
+        groups: match typed {
+            Typed::Permissions(fields) => groups(&record.keyspace, |name| {
+                fields.all("permission").any(|chosen| chosen == name)
+            }),
+            _ => held(&record),
+        },
         chart,
         over,
         uses_of_day,
@@ -140,6 +183,11 @@ async fn key_page(
         refused: Refused::default(),
         done: "",
     })
+}
+
+/// Which state of a key a form is made for: sent after another change, it would undo that.
+pub(super) fn state_of(record: &KeyRecord) -> String {
+    record.key.updated_at.to_string()
 }
 
 fn readable(record: &KeyRecord) -> String {
@@ -202,151 +250,5 @@ fn for_its_owner(Actor { kind, id }: &Actor, own: &UserId) -> &'static str {
         ActorKind::Console if id == own.as_str() => "you in the console",
         ActorKind::ServiceKey => "a service key",
         ActorKind::User | ActorKind::Console | ActorKind::CommandLine => "an operator",
-    }
-}
-
-/// A form about a key of somebody who may change it.
-pub(super) struct About {
-    id: KeyId,
-    visitor: Visitor,
-    fields: Fields,
-    authority: UserOrService<KeysWrite>,
-    provenance: Provenance,
-    state: AppState,
-}
-
-impl FromRequest<AppState> for About {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        let refused = IntoResponse::into_response;
-        let KeyIdPath(id) = KeyIdPath::from_request_parts(&mut parts, state)
-            .await
-            .map_err(refused)?;
-        let provenance = Provenance::from_request_parts(&mut parts, state).await;
-        let provenance = provenance.map_err(IntoResponse::into_response)?;
-        let request = Request::from_parts(parts, body);
-        let Posted { visitor, fields } = Posted::from_request(request, state).await?;
-        let authority = visitor.may::<KeysWrite>(None).map_err(refused)?;
-        Ok(Self {
-            id,
-            visitor,
-            fields,
-            authority,
-            provenance,
-            state: state.clone(),
-        })
-    }
-}
-
-/// What comes of a form about a key: its page with what was done, or the form again with what is wrong.
-async fn after(
-    outcome: Result<&str, Problem>,
-    visitor: &Visitor,
-    id: KeyId,
-    state: &AppState,
-) -> Result<Response, Problem> {
-    match outcome {
-        Ok(done) => Ok(Redirect::to(&format!("/keys/{id}?done={done}")).into_response()),
-        Err(problem) if problem.code() == ErrorCode::ValidationFailed => {
-            let template = key_page(visitor, id, Over::Day, state).await?;
-            let template = KeyPage {
-                refused: Refused(problem.errors().to_vec()),
-                ..template
-            };
-            Ok(page_with(StatusCode::UNPROCESSABLE_ENTITY, &template))
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
-/// `POST /keys/{id}`
-pub(super) async fn update(about: About) -> Result<Response, Problem> {
-    let About {
-        id,
-        visitor,
-        fields,
-        authority,
-        provenance,
-        state,
-    } = about;
-    let updated = async {
-        let patch = patch(&fields, state.clock.now())?;
-        let (state, patch) = (State(state.clone()), Json(patch));
-        update::update_api_key(authority, state, KeyIdPath(id), provenance, patch).await
-    };
-    let updated = updated.await.map(|_| "updated");
-    after(updated, &visitor, id, &state).await
-}
-
-fn patch(fields: &Fields, now: Timestamp) -> Result<PatchKey, Problem> {
-    Ok(PatchKey {
-        name: Some(Some(fields.one("name").to_owned())),
-        description: Some(fields.given("description").map(str::to_owned)),
-        // Who may not change it is not offered the field.
-        metadata: fields
-            .has("metadata")
-            .then(|| metadata(fields))
-            .transpose()?,
-        expires_at: match fields.one("expiry") {
-            "keep" | "" => None,
-            _ => Some(expiry(fields, now)),
-        },
-    })
-}
-
-/// `POST /keys/{id}/permissions`
-pub(super) async fn replace_permissions(about: About) -> Result<Response, Problem> {
-    let About {
-        id,
-        visitor,
-        fields,
-        authority,
-        provenance,
-        state,
-    } = about;
-    let permissions = fields.all("permission").map(str::to_owned).collect();
-    let wanted = Json(ReplacePermissions { permissions });
-    let replaced = permissions::update_api_key_permissions(
-        authority,
-        State(state.clone()),
-        KeyIdPath(id),
-        provenance,
-        wanted,
-    );
-    let replaced = replaced.await.map(|_| "updated");
-    after(replaced, &visitor, id, &state).await
-}
-
-/// `POST /keys/{id}/suspend`
-pub(super) async fn suspend(about: About) -> Result<Response, Problem> {
-    about.transition(Transition::Suspend, "suspended").await
-}
-
-/// `POST /keys/{id}/reactivate`
-pub(super) async fn reactivate(about: About) -> Result<Response, Problem> {
-    about
-        .transition(Transition::Reactivate, "reactivated")
-        .await
-}
-
-/// `POST /keys/{id}/revoke`: of whoever typed the name of the key.
-pub(super) async fn revoke(about: About) -> Result<Response, Problem> {
-    let record = visible(&about.authority.caller, about.id, &about.state).await?;
-    if about.fields.one("confirm").trim() != record.key.name.as_str().trim() {
-        let detail = "must be the name of the key, as it stands above";
-        let refused = Err(Problem::invalid_field("/confirm", detail));
-        return after(refused, &about.visitor, about.id, &about.state).await;
-    }
-    about.transition(Transition::Revoke, "revoked").await
-}
-
-impl About {
-    async fn transition(self, to: Transition, done: &str) -> Result<Response, Problem> {
-        let edit = KeyEdit::Transition(to);
-        let changed = change(self.authority, self.id, edit, self.provenance, &self.state);
-        let changed = changed.await.map(|_| done);
-        after(changed, &self.visitor, self.id, &self.state).await
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::link::link;
 use super::page::{Frame, Section, page};
 use super::posted::{Fields, Posted};
-use super::search::{Sought, masked};
+use super::search::{Sought, masked, masked_id};
 use super::shown::{Shown, shown_with_uses};
 use super::visitor::Visitor;
 use crate::authority::KeysRead;
@@ -81,6 +81,7 @@ pub(super) async fn list(
     // Whoever wrote a key into an address finds it there no further.
     let filter = Filter {
         q: masked(&filter.q),
+        user: masked_id(&filter.user),
         ..filter
     };
     let keyspaces = state.store.list_keyspaces().await?;
@@ -93,7 +94,11 @@ pub(super) async fn list(
         keys: shown_with_uses(&found.records, &state).await?,
         next,
         here: filter.address(&filter.cursor),
-        done: told(&filter.done),
+        done: told(if filter.done == "none" {
+            "none"
+        } else {
+            visitor.read_signed(&filter.done)
+        }),
         may_change: visitor.may_change_keys(),
         filter,
     }))
@@ -124,7 +129,7 @@ fn told(done: &str) -> String {
 
 impl Filter {
     fn of(fields: &Fields) -> Self {
-        let one = |name| fields.one(name).to_owned();
+        let one = |name| masked_id(fields.one(name));
         Self {
             q: masked(fields.one("q")),
             status: one("status"),
@@ -146,7 +151,7 @@ impl Filter {
             Sought::Id(id) => {
                 let caller = visitor.may::<KeysRead>(None)?.caller;
                 let record = match visible(&caller, KeyId(id), state).await {
-                    Ok(record) => Some(record),
+                    Ok(record) => Some(record).filter(|record| narrowed.wants(record)),
                     Err(problem) if problem.status().is_client_error() => None,
                     Err(problem) => return Err(problem),
                 };
@@ -226,6 +231,22 @@ struct Narrowed {
 }
 
 impl Narrowed {
+    /// Whether the key is one of these. (Those of everybody are users'.)
+    fn wants(&self, record: &KeyRecord) -> bool {
+        let key = &record.key;
+        let is_theirs = match &self.user_id {
+            Some(id) => *id == key.user_id,
+            None => !key.user_id.is_reserved(),
+        };
+        let status = key.lifecycle.status();
+        is_theirs
+            && self.status.is_none_or(|wanted| wanted == status)
+            && self
+                .keyspace
+                .as_ref()
+                .is_none_or(|wanted| *wanted == key.keyspace)
+    }
+
     async fn newest(&self, after: Option<Position>, state: &AppState) -> Result<Found, Problem> {
         let query = KeyQuery {
             user_id: self.user_id.clone(),
@@ -253,14 +274,9 @@ impl Narrowed {
     ) -> Result<Found, Problem> {
         let search = self.search(Remembered::NameStart(start), after, PAGE);
         let found = state.store.search_keys(&search).await?;
-        let next = found.entries.last().filter(|_| found.more).map(|last| {
-            let name = last.key.name.to_string();
-            let id = last.key.id.0;
-            NamePosition { name, id }.encode()
-        });
         Ok(Found {
             records: found.entries,
-            next,
+            next: found.next.map(|next| next.encode()),
         })
     }
 

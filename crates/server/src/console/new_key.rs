@@ -14,7 +14,7 @@ use keywright_core::timestamp::Timestamp;
 use serde::Deserialize;
 
 use super::form::{Group, Refused, expiry, groups, metadata};
-use super::page::{Frame, Section, page, page_with};
+use super::page::{Frame, Section, page, page_with, secret_page};
 use super::posted::{Fields, Posted};
 use super::visitor::Visitor;
 use crate::attribution::Provenance;
@@ -61,6 +61,8 @@ struct NewKey {
     keyspace: String,
     groups: Vec<Group>,
     typed: Typed,
+    /// Whether another keyspace was chosen than the one whose permissions were shown.
+    is_another: bool,
     refused: Refused,
 }
 
@@ -182,6 +184,7 @@ async fn form_page(
             .collect(),
         groups: current.map_or_else(Vec::new, |keyspace| groups(keyspace, is_chosen)),
         typed,
+        is_another: false,
         refused: Refused::default(),
     })
 }
@@ -216,10 +219,12 @@ async fn make(
 ) -> Result<Response, Problem> {
     let once = fields.one("once").to_owned();
     let chosen: Vec<String> = fields.all("permission").map(str::to_owned).collect();
-    if fields.given("choose").is_some() {
+    let is_another = fields.has("shown") && fields.one("shown") != fields.one("keyspace");
+    if fields.given("choose").is_some() || is_another {
         // Another keyspace, and so other permissions: nothing that was typed is lost.
         let (typed, keyspace) = (Typed::of(&fields), fields.one("keyspace"));
         let form = form_page(&visitor, owner, state, once, keyspace, &chosen, typed).await?;
+        let form = NewKey { is_another, ..form };
         return Ok(page(&form));
     }
     let minted = async {
@@ -250,11 +255,11 @@ async fn make(
     if !console.use_form(digest, state.clock.now()).await? {
         return Err(Problem::new(
             ErrorCode::MalformedRequest,
-            "this form was sent before: its key was made then, and shown once; find it under Keys, or make another",
+            "this form was sent before: look under Keys whether its key was made then (its text was shown once), or make another",
         ));
     }
     let created = minted.keep(state).await?;
-    Ok(page(&ShownOnce {
+    Ok(secret_page(&ShownOnce {
         frame: Frame::of(&visitor, "Your new key", owner.section()),
         is_service: owner == Owner::Server,
         verifies: chosen
@@ -319,7 +324,7 @@ fn wanted(
             Owner::User => fields.given("keyspace").map(str::to_owned),
             Owner::Server => Some(SERVICE.to_owned()),
         },
-        expires_at: expiry(fields, now),
+        expires_at: expiry(fields, now)?,
         metadata: metadata(fields)?,
     };
     Ok((acting_for, wanted))

@@ -31,8 +31,8 @@ const BUSIEST: usize = 10;
 struct Overview {
     frame: Frame,
     live: Live,
-    keys: Vec<(&'static str, u64)>,
-    counted: Moment,
+    /// How many keys there are in each state; nothing until they were counted.
+    counted: Option<(Vec<(&'static str, u64)>, Moment)>,
     /// All nodes, hour by hour.
     chart: Chart,
 }
@@ -73,17 +73,19 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     visitor.operates::<AuditRead>()?;
     let now = state.clock.now();
-    let counted = census::count(&state).await?;
-    let of = |status| counted.keys.get(&status).copied().unwrap_or_default();
-    Ok(page(&Overview {
-        frame: Frame::of(&visitor, "Overview", Section::Overview),
-        live: Live::now(now, &state).await?,
-        keys: vec![
+    let counted = census::count(&state).await.map(|counted| {
+        let of = |status| counted.keys.get(&status).copied().unwrap_or_default();
+        let keys = vec![
             ("Active keys", of(Status::Active)),
             ("Suspended", of(Status::Suspended)),
             ("Revoked", of(Status::Revoked)),
-        ],
-        counted: Moment::new(counted.at, now),
+        ];
+        (keys, Moment::new(counted.at, now))
+    });
+    Ok(page(&Overview {
+        frame: Frame::of(&visitor, "Overview", Section::Overview),
+        live: Live::now(now, &state).await?,
+        counted,
         chart: chart("Verifications", UsageOf::Everything, Over::Day, now, &state).await?,
     }))
 }

@@ -4,9 +4,11 @@ use askama::Template;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use keywright_core::keyspace::Operation;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::assets;
 use super::theme::Theme;
@@ -89,6 +91,7 @@ impl Section {
 }
 
 /// A link of the navigation.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) path: &'static str,
     pub(super) title: &'static str,
@@ -96,6 +99,7 @@ pub(super) struct Entry {
 }
 
 /// What stands around the content of every page.
+#[derive(Clone)]
 pub(super) struct Frame {
     pub(super) title: String,
     /// The navigation: what the visitor may see.
@@ -111,6 +115,7 @@ pub(super) struct Frame {
 }
 
 /// Who is signed in, as a page shows it.
+#[derive(Clone)]
 pub(super) struct Signed {
     pub(super) name: String,
     pub(super) csrf: String,
@@ -155,6 +160,15 @@ impl Frame {
         }
     }
 
+    /// The same around a page of no section.
+    pub(super) fn nowhere(mut self, title: &str) -> Self {
+        title.clone_into(&mut self.title);
+        for entry in &mut self.entries {
+            entry.is_here = false;
+        }
+        self
+    }
+
     pub(super) fn has_theme(&self) -> bool {
         !self.theme.is_empty()
     }
@@ -181,6 +195,24 @@ pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Respons
             Problem::internal().into_response()
         }
     }
+}
+
+/// A page that shows a secret. It is not compressed: its size would tell something of that.
+pub(super) fn secret_page(template: &impl Template) -> Response {
+    let mut response = page(template);
+    response.extensions_mut().insert(Secret);
+    response
+}
+
+#[derive(Clone, Copy)]
+struct Secret;
+
+/// Compresses what is worth it. (The token in each form is masked anew for each page, so that sizes tell nothing of it.)
+pub(super) fn compression() -> CompressionLayer<impl Predicate> {
+    let is_open = |_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions| {
+        extensions.get::<Secret>().is_none()
+    };
+    CompressionLayer::new().compress_when(SizeAbove::default().and(is_open))
 }
 
 /// Gives a response the headers of a page.

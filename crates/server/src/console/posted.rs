@@ -12,8 +12,11 @@ use crate::extract::read_body;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// The largest form, in bytes.
+/// The largest form of anybody, in bytes.
 const LIMIT: usize = 64 * 1024;
+/// And of whoever is signed in: 64 permissions can be described by 500 characters each, and browsers write some characters
+/// with nine.
+const LIMIT_OF_VISITORS: usize = 512 * 1024;
 
 /// The fields of a form, in their order.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -50,7 +53,7 @@ impl FromRequest<AppState> for OwnForm {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
         is_own(request.headers(), state)?;
-        read(request, state).await.map(Self)
+        read(request, LIMIT, state).await.map(Self)
     }
 }
 
@@ -68,7 +71,7 @@ impl FromRequest<AppState> for Posted {
         is_own(&parts.headers, state).map_err(IntoResponse::into_response)?;
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let read = read(request, state).await;
+        let read = read(request, LIMIT_OF_VISITORS, state).await;
         let fields = read.map_err(IntoResponse::into_response)?;
         if !visitor.has_sent(fields.one("csrf")) {
             return Err(forged().into_response());
@@ -105,7 +108,7 @@ fn is_own(headers: &HeaderMap, state: &AppState) -> Result<(), Problem> {
     }
 }
 
-async fn read(request: Request<Body>, state: &AppState) -> Result<Fields, Problem> {
+async fn read(request: Request<Body>, limit: usize, state: &AppState) -> Result<Fields, Problem> {
     let kind = request.headers().get(CONTENT_TYPE);
     let is_form = kind.is_some_and(|kind| {
         kind.as_bytes()
@@ -117,7 +120,7 @@ async fn read(request: Request<Body>, state: &AppState) -> Result<Fields, Proble
             "a form is sent as application/x-www-form-urlencoded",
         ));
     }
-    let body = read_body(request, LIMIT, state).await?;
+    let body = read_body(request, limit, state).await?;
     let fields = serde_urlencoded::from_bytes(&body).map_err(|_| {
         Problem::new(
             ErrorCode::MalformedRequest,

@@ -1,5 +1,7 @@
 //! What was refused, as a page.
 
+use std::sync::{Arc, OnceLock};
+
 use askama::Template;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -7,8 +9,9 @@ use axum::http::header::{ACCEPT, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::page::{Frame, Page, page_with};
+use super::page::{Frame, Page, Section, page_with};
 use super::theme::Theme;
+use super::visitor::Visitor;
 use crate::exchange::Exchange;
 use crate::problem::Problem;
 
@@ -21,9 +24,25 @@ struct Refusal<'a> {
     request_id: &'a str,
 }
 
+/// Who was found to be signed in while a request was answered, for what stands around a refusal.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<OnceLock<Frame>>);
+
+impl Seen {
+    pub(super) fn note(&self, visitor: &Visitor) {
+        // Somebody who is found twice is the same.
+        let _ = self.0.set(Frame::of(visitor, "", Section::Account));
+    }
+}
+
 /// Writes every problem of the console's pages as a page, those of the libraries too.
-pub(super) async fn as_a_page(request: Request, next: Next) -> Response {
-    let about = About::of(&request);
+pub(super) async fn as_a_page(mut request: Request, next: Next) -> Response {
+    let seen = Seen::default();
+    request.extensions_mut().insert(seen.clone());
+    let about = About {
+        seen,
+        ..About::of(&request)
+    };
     let mut response = next.run(request).await;
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if !is_error || response.extensions().get::<Page>().is_some() {
@@ -56,6 +75,7 @@ pub(super) async fn nothing_here(request: Request) -> Response {
 
 /// What a refusal takes from the request.
 struct About {
+    seen: Seen,
     theme: Theme,
     exchange: Option<Exchange>,
 }
@@ -63,6 +83,7 @@ struct About {
 impl About {
     fn of(request: &Request) -> Self {
         Self {
+            seen: Seen::default(),
             theme: Theme::chosen(request.headers()),
             exchange: request.extensions().get::<Exchange>().cloned(),
         }
@@ -71,8 +92,12 @@ impl About {
     fn page(&self, problem: &Problem) -> Response {
         let status = problem.status();
         let title = status.canonical_reason().unwrap_or("Error");
+        let frame = match self.seen.0.get() {
+            Some(frame) => frame.clone().nowhere(title),
+            None => Frame::public(title, self.theme),
+        };
         let template = Refusal {
-            frame: Frame::public(title, self.theme),
+            frame,
             status: status.as_u16(),
             detail: problem.detail(),
             request_id: self

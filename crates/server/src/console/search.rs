@@ -84,6 +84,15 @@ pub(super) fn masked(typed: &str) -> String {
     }
 }
 
+/// The same for an id, which may look like a key that was made elsewhere: only keys of this server are masked.
+pub(super) fn masked_id(typed: &str) -> String {
+    if key_text::is_within(typed) {
+        masked(typed)
+    } else {
+        typed.trim().to_owned()
+    }
+}
+
 /// Whether a word is a key of this server, or looks like one that was made elsewhere.
 fn may_be_key(word: &str) -> bool {
     const SHORTEST: usize = 24;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures::future::join_all;
+use keywright_api::ErrorCode;
 use keywright_core::authority::KeyEdit;
 use keywright_core::identifier::KeyId;
 use keywright_core::key::KeyRecord;
@@ -81,6 +82,9 @@ pub(super) async fn revoke(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
     let keys = selected(&visitor, &fields, &state).await?;
+    if keys.is_empty() {
+        return Ok(back_with(&fields, "none"));
+    }
     if fields.one("confirm").trim() != words(keys.len()) {
         let error = "must be exactly what stands above";
         let confirm = confirm(&visitor, &fields, &keys, error, &state).await?;
@@ -101,7 +105,7 @@ fn words(keys: usize) -> String {
     format!("revoke {keys}")
 }
 
-/// The keys of the form that the visitor may see, each once.
+/// The keys of the form that the visitor may see, each once. Those that went meanwhile can be refused no more.
 async fn selected(
     visitor: &Visitor,
     fields: &Fields,
@@ -122,7 +126,10 @@ async fn selected(
         .into_iter()
         .rev()
         .map(|id| visible(&caller, KeyId(id), state));
-    join_all(found).await.into_iter().collect()
+    let found = join_all(found).await.into_iter();
+    found
+        .filter(|found| !matches!(found, Err(problem) if problem.code() == ErrorCode::NotFound))
+        .collect()
 }
 
 async fn confirm(
@@ -177,7 +184,8 @@ async fn change_all(
         .collect();
     let done = outcomes.len() - refused.len();
     if refused.is_empty() {
-        return Ok(back_with(fields, &format!("{what}-{done}")));
+        let done = visitor.signed(&format!("{what}-{done}"));
+        return Ok(back_with(fields, &done));
     }
     let outcomes = Outcomes {
         frame: Frame::of(visitor, "Not all keys were changed", Section::Keys),

@@ -2,6 +2,7 @@
 
 use keywright_core::key::KeyRecord;
 use keywright_core::lifecycle::Status;
+use keywright_core::text::KeyName;
 use keywright_core::timestamp::Timestamp;
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ impl Shown {
         let names = record.keyspace.catalogue.names(key.grants);
         Self {
             id: key.id.0,
-            name: key.name.to_string(),
+            name: label(&key.name),
             masked: format!("{}…{}", key.prefix, key.postfix),
             keyspace: key.keyspace.to_string(),
             user: key.user_id.to_string(),
@@ -102,4 +103,53 @@ fn badge(status: Status, expires_at: Option<Timestamp>, now: Timestamp) -> Badge
         (Status::Active, _) => ("active", "Active".to_owned()),
     };
     Badge { class, text }
+}
+
+/// What a name is shown as: not every name that a program may give has something to see.
+pub(super) fn label(name: &KeyName) -> String {
+    let name = in_one_line(name.as_str());
+    if name.chars().any(is_seen) {
+        name
+    } else {
+        "(no visible name)".to_owned()
+    }
+}
+
+/// What is to be typed before a key is revoked: its name, or its id where nobody could type the name.
+pub(super) fn confirmation(record: &KeyRecord) -> String {
+    let name = in_one_line(record.key.name.as_str());
+    if name.chars().all(is_seen) && !name.is_empty() {
+        name
+    } else {
+        record.key.id.to_string()
+    }
+}
+
+/// As a field of one line takes it, and a page shows it: without line ends, and one space where there are several.
+pub(super) fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a character can be seen, or is a space between such: none of those that only say how others are written.
+fn is_seen(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_something_to_see() {
+        for (name, shown) in [
+            ("nightly export", "nightly export"),
+            ("a  b\nc", "a b c"),
+            ("\u{200b}", "(no visible name)"),
+            ("   ", "(no visible name)"),
+            ("a\u{202e}b", "a\u{202e}b"),
+        ] {
+            assert_eq!(label(&KeyName::new(name).unwrap()), shown);
+        }
+    }
 }

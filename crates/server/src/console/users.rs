@@ -2,13 +2,15 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use keywright_store::{User, UserPosition, UserQuery};
 use serde::Deserialize;
 
 use super::link::{link, to_user};
 use super::moment::Moment;
 use super::page::{Frame, Section, page};
+use super::posted::Posted;
+use super::search::masked_id;
 use super::visitor::Visitor;
 use crate::authority::UsersRead;
 use crate::paging::Cursor as _;
@@ -48,6 +50,12 @@ struct Line {
     keys: u64,
 }
 
+/// `POST /users/search`: leads to the list of what was typed. A form and not an address, as for keys.
+pub(super) async fn search(Posted { fields, .. }: Posted) -> Response {
+    let start = masked_id(fields.one("start"));
+    Redirect::to(&link("/users", &[("start", &start)])).into_response()
+}
+
 /// `GET /users`
 pub(super) async fn list(
     visitor: Visitor,
@@ -56,7 +64,8 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     visitor.operates::<UsersRead>()?;
     // No id begins with a space, and whoever pastes one may have brought some.
-    let start = filter.start.trim_start();
+    let start = masked_id(&filter.start);
+    let start = start.trim_start();
     let is_first_page = filter.cursor.is_empty();
     let mut validation = Validation::default();
     let after = validation.cursor((!is_first_page).then_some(filter.cursor.as_str()));

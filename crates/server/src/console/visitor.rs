@@ -21,6 +21,7 @@ use keywright_store::console::{Session, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::overview;
+use super::refusal::Seen;
 use super::theme::Theme;
 use crate::authority::{Needed, Service, UserOrService};
 use crate::problem::Problem;
@@ -39,6 +40,8 @@ pub(super) struct Visitor {
     pub(super) session: Session,
     /// What their browser keeps.
     token: SecretString,
+    /// Random, for this page.
+    mask: [u8; 32],
     /// What they are called on pages.
     pub(super) name: String,
     pub(super) theme: Theme,
@@ -95,14 +98,45 @@ impl Visitor {
         !self.is_operator() || self.holds(Operation::KeysWrite)
     }
 
-    /// What every form of theirs must hold. Nobody else can know it, since it is made from what only the browser keeps.
+    /// What every form of theirs must hold. Nobody else can know it, since it is made from what only the browser keeps. It
+    /// is masked anew for each page: how well a page can be compressed tells nothing of it (BREACH, 2013).
     pub(super) fn csrf(&self) -> String {
-        let token = self.token.expose_secret();
-        URL_SAFE_NO_PAD.encode(Digest::of(&format!("form of {token}")).as_bytes())
+        let masked = masked(self.made_of("form").as_bytes(), &self.mask);
+        URL_SAFE_NO_PAD.encode([self.mask, masked].concat())
     }
 
     pub(super) fn has_sent(&self, csrf: &str) -> bool {
-        Digest::of(csrf) == Digest::of(&self.csrf())
+        let sent = URL_SAFE_NO_PAD.decode(csrf).unwrap_or_default();
+        let parts = sent.split_first_chunk().and_then(|(mask, masked)| {
+            let masked: &[u8; 32] = masked.try_into().ok()?;
+            Some((mask, masked))
+        });
+        parts.is_some_and(|(mask, sent)| {
+            Digest::from_bytes(masked(sent, mask)) == self.made_of("form")
+        })
+    }
+
+    /// `words` with a sign that only a page of this session can have made.
+    pub(super) fn signed(&self, words: &str) -> String {
+        format!("{words}.{}", self.sign(words))
+    }
+
+    /// What [`Self::signed`] made for this session; nothing of what somebody else made up.
+    pub(super) fn read_signed<'w>(&self, signed: &'w str) -> &'w str {
+        match signed.split_once('.') {
+            Some((words, sign)) if Digest::of(sign) == Digest::of(&self.sign(words)) => words,
+            _ => "",
+        }
+    }
+
+    fn sign(&self, words: &str) -> String {
+        let digest = self.made_of(&format!("done {words}"));
+        URL_SAFE_NO_PAD.encode(&digest.as_bytes()[..12])
+    }
+
+    fn made_of(&self, purpose: &str) -> Digest {
+        let token = self.token.expose_secret();
+        Digest::of(&format!("{purpose} of {token}"))
     }
 
     /// The authority of a route of the API that needs the operation `O`, for themselves or for `acting_for`.
@@ -161,9 +195,12 @@ impl Visitor {
                 tracing::debug!(%error, "what is seen of a session could not be noted");
             }
         }
+        let mut mask = [0; 32];
+        state.entropy.fill(&mut mask)?;
         Ok(Some(Self {
             session,
             token,
+            mask,
             name,
             theme: Theme::chosen(&parts.headers),
             rights,
@@ -171,11 +208,19 @@ impl Visitor {
     }
 }
 
+fn masked(bytes: &[u8; 32], mask: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|at| bytes[at] ^ mask[at])
+}
+
 /// What somebody may do now, and what they are called; `None` where they may not be signed in any more.
 async fn rights(who: &SignedIn, state: &AppState) -> Result<Option<(Rights, String)>, Problem> {
     match who {
         SignedIn::User { id, operator } => {
-            let rights = if *operator {
+            // The sessions of a provider that was taken away go with it, and so do the rights of its group.
+            let Some(provider) = &state.provider else {
+                return Ok(None);
+            };
+            let rights = if *operator && provider.has_operators() {
                 Rights::Operator(everything())
             } else {
                 Rights::User(id.clone())
@@ -230,7 +275,12 @@ impl FromRequestParts<AppState> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
         match Self::from_cookie(parts, state).await {
-            Ok(Some(visitor)) => Ok(visitor),
+            Ok(Some(visitor)) => {
+                if let Some(seen) = parts.extensions.get::<Seen>() {
+                    seen.note(&visitor);
+                }
+                Ok(visitor)
+            }
             Ok(None) => Err(to_sign_in(parts)),
             Err(problem) => Err(problem.into_response()),
         }

@@ -18,6 +18,12 @@ on_both_stores![
     who_is_signed_in_with_a_key_is_warned_before_ending_it,
     a_key_is_suspended_reactivated_and_revoked,
     a_key_is_changed,
+    a_form_that_was_made_for_another_state_of_the_key_undoes_nothing,
+    what_was_typed_about_a_key_is_kept_where_it_is_refused,
+    nothing_is_said_to_be_done_that_does_not_hold,
+    a_key_of_any_name_can_be_revoked_and_none_by_typing_nothing,
+    pages_are_compressed_and_the_one_with_a_secret_is_not,
+    the_form_of_each_page_holds_another_token,
     keys_are_listed_in_pages_and_by_filters,
     whoever_does_something_stands_in_the_audit_log,
     a_form_of_another_origin_or_session_does_nothing,
@@ -223,6 +229,18 @@ async fn what_was_typed_is_kept_and_what_is_wrong_stands_beside_it(store: Kind) 
     assert_eq!(shown.field("once"), fields[1].1);
     "build server".clone_into(&mut fields[3].1);
     "never".clone_into(&mut fields[7].1);
+    // A day that was picked and not chosen is not passed over.
+    let shown = browser.send("/keys", &pairs(&fields)).await;
+    assert_eq!(shown.status, 422);
+    shown.says("2020-01-01 was picked and something else chosen");
+    fields.retain(|(name, _)| name != "expires_on");
+    for unknown in ["", "7d", "bogus"] {
+        unknown.clone_into(&mut fields[7].1);
+        let shown = browser.send("/keys", &pairs(&fields)).await;
+        assert_eq!(shown.status, 422, "{unknown}");
+        shown.says("choose how long the key lives");
+    }
+    "never".clone_into(&mut fields[7].1);
     fields.push(("metadata".to_owned(), "[1]".to_owned()));
     let shown = browser.send("/keys", &pairs(&fields)).await;
     assert_eq!(shown.status, 422);
@@ -320,7 +338,7 @@ async fn a_key_is_suspended_reactivated_and_revoked(store: Kind) {
     for wrong in ["", "another key"] {
         let shown = browser.submit(&revoke, &[("confirm", wrong)]).await;
         assert_eq!(shown.status, 422);
-        shown.says("must be the name of the key");
+        shown.says("must be what stands above");
         assert_eq!(code_of(&world, &key.text).await, "VALID");
     }
     let shown = browser.submit(&revoke, &[("confirm", "a key")]).await;
@@ -377,6 +395,178 @@ async fn a_key_is_changed(store: Kind) {
     shown.says("must have 1 to 100 characters");
 }
 
+async fn a_form_that_was_made_for_another_state_of_the_key_undoes_nothing(store: Kind) {
+    let world = World::on(store).await;
+    let key = key(&world, "old").await;
+    let page = format!("/keys/{}", key.id);
+    let mut browser = operator(&world).await;
+    let made_for = browser.open(&page).await.field("made_for");
+    world.clock.advance(Duration::from_secs(1));
+    let changed = json!({"name": "new", "metadata": {"plan": "pro"}});
+    world.user("ada").patch(&key.path(), changed).await.ok();
+    for (path, fields) in [
+        (
+            "",
+            &[
+                ("name", "old"),
+                ("description", "typed"),
+                ("metadata", ""),
+                ("expiry", "keep"),
+            ][..],
+        ),
+        ("/permissions", &[("permission", "EXECUTE_BLOCK")]),
+    ] {
+        let fields = [&[("made_for", made_for.as_str())], fields].concat();
+        let refused = browser.submit(&format!("{page}{path}"), &fields).await;
+        assert_eq!(refused.status, 422, "{path}");
+        refused.says("the key was changed meanwhile");
+        assert_ne!(refused.field("made_for"), made_for);
+    }
+    let now = world.user("ada").get(&key.path()).await.ok();
+    assert_eq!(now["name"], "new");
+    assert_eq!(now["metadata"], json!({"plan": "pro"}));
+    assert_eq!(now["permissions"], json!(["READ_GRAPH"]));
+}
+
+async fn what_was_typed_about_a_key_is_kept_where_it_is_refused(store: Kind) {
+    let world = World::on(store).await;
+    let key = key(&world, "a key").await;
+    let page = format!("/keys/{}", key.id);
+    let mut browser = operator(&world).await;
+    let fields = [
+        ("name", "renamed"),
+        ("description", "what it is for"),
+        ("metadata", "{not finished"),
+        ("expiry", "date"),
+        ("expires_on", "2026-02-31"),
+    ];
+    let refused = browser.submit(&page, &fields).await;
+    assert_eq!(refused.status, 422);
+    for words in [
+        "value=\"renamed\"",
+        "what it is for",
+        "{not finished",
+        "<option value=\"date\" selected>",
+        "value=\"2026-02-31\"",
+        "must be a JSON object",
+    ] {
+        refused.says(words);
+    }
+    let fields = [
+        ("name", "renamed"),
+        ("expiry", "date"),
+        ("expires_on", "2026-02-31"),
+    ];
+    let refused = browser.submit(&page, &fields).await;
+    refused.says("must be a day, such as 2027-01-31");
+    let fields = [
+        ("permission", "EXECUTE_BLOCK"),
+        ("permission", "NOTHING_LIKE_IT"),
+    ];
+    let refused = browser
+        .submit(&format!("{page}/permissions"), &fields)
+        .await;
+    assert_eq!(refused.status, 422);
+    refused.says("value=\"EXECUTE_BLOCK\" checked");
+    refused.does_not_say("value=\"READ_GRAPH\" checked");
+    let now = world.user("ada").get(&key.path()).await.ok();
+    assert_eq!(now["name"], "a key");
+}
+
+async fn nothing_is_said_to_be_done_that_does_not_hold(store: Kind) {
+    let world = World::on(store).await;
+    let key = key(&world, "a key").await;
+    let page = format!("/keys/{}", key.id);
+    let mut browser = operator(&world).await;
+    for done in ["revoked", "suspended"] {
+        let shown = browser.open(&format!("{page}?done={done}")).await;
+        shown.says("<p role=\"status\" class=\"done\"></p>");
+    }
+    let shown = browser.submit(&format!("{page}/suspend"), &[]).await;
+    shown.says("The key is suspended");
+    let shown = browser.open(&format!("{page}?done=reactivated")).await;
+    shown.does_not_say("The key is active again");
+}
+
+async fn a_key_of_any_name_can_be_revoked_and_none_by_typing_nothing(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    for (name, typed) in [
+        ("line one\nline two", Some("line one line two")),
+        ("a  b", Some("a b")),
+        ("   ", None),
+        ("\u{200b}", None),
+    ] {
+        let key = key(&world, name).await;
+        let page = format!("/keys/{}", key.id);
+        let shown = browser.open(&page).await;
+        if typed.is_none() {
+            shown.says("<h1>(no visible name)</h1>");
+        }
+        for wrong in ["", " ", "\u{200b}"] {
+            let refused = browser
+                .submit(&format!("{page}/revoke"), &[("confirm", wrong)])
+                .await;
+            assert_eq!(refused.status, 422, "{name:?} by {wrong:?}");
+        }
+        // Saved as browsers send it, the name stays.
+        let as_sent = name.replace('\n', "");
+        let fields = [
+            ("name", as_sent.as_str()),
+            ("expiry", "keep"),
+            ("description", "x"),
+        ];
+        assert_eq!(browser.submit(&page, &fields).await.status, 200, "{name:?}");
+        let now = world.user("ada").get(&key.path()).await.ok();
+        assert_eq!(now["name"], name);
+        let typed = typed.unwrap_or(&key.id);
+        shown.says(&format!("<strong>{typed}</strong>"));
+        let revoked = browser
+            .submit(&format!("{page}/revoke"), &[("confirm", typed)])
+            .await;
+        revoked.says("The key is revoked");
+    }
+}
+
+async fn pages_are_compressed_and_the_one_with_a_secret_is_not(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let fields = new_key_form(&mut browser).await;
+    let style = browser.open("/keys").await;
+    let style = style.between("rel=\"stylesheet\" href=\"", "\"").to_owned();
+    let mut browser = browser.that_takes("gzip");
+    for path in ["/keys", "/keys/new", "/account", &style] {
+        let shown = browser.open(path).await;
+        assert_eq!(shown.headers["content-encoding"], "gzip", "{path}");
+    }
+    let made = browser.send("/keys", &pairs(&fields)).await;
+    assert_eq!(made.status, 200);
+    assert_eq!(made.headers.get("content-encoding"), None);
+    made.says("This is the only time the key is shown");
+}
+
+async fn the_form_of_each_page_holds_another_token(store: Kind) {
+    let world = World::on(store).await;
+    let mut browser = operator(&world).await;
+    let first = browser.open("/account").await.field("csrf");
+    let second = browser.open("/account").await.field("csrf");
+    assert_ne!(first, second);
+    // Each of them is good, and nothing like them.
+    for (csrf, status) in [
+        (first.clone(), 200),
+        (second, 200),
+        (first.to_uppercase(), 400),
+        (first[..43].to_owned(), 400),
+        (String::new(), 400),
+        ("A".repeat(86), 400),
+    ] {
+        let shown = browser
+            .send("/keys/search", &[("csrf", &csrf), ("q", "x")])
+            .await;
+        assert_eq!(shown.status, status, "{csrf}");
+    }
+}
+
 async fn keys_are_listed_in_pages_and_by_filters(store: Kind) {
     let world = World::on(store).await;
     let mut names = Vec::new();
@@ -418,6 +608,7 @@ async fn whoever_does_something_stands_in_the_audit_log(store: Kind) {
     let operations = ["keys:read", "keys:write", "audit:read"];
     let (mut browser, id) = signed_in(&world, &operations).await;
     let page = format!("/keys/{}", key.id);
+    world.clock.advance(Duration::from_secs(1));
     browser.submit(&format!("{page}/suspend"), &[]).await;
     let admin = world.admin().await;
     let entries = admin

@@ -15,7 +15,9 @@ use uuid::Uuid;
 use crate::audit::long_history;
 use crate::cluster::joined;
 use crate::console::signed_in;
-use crate::support::{ALL_OPERATIONS, Browser, Fault, Kind, Shown, World, on_both_stores};
+use crate::support::{
+    ALL_OPERATIONS, Browser, Fault, Kind, Shown, World, on_both_stores, with_provider,
+};
 
 on_both_stores![
     an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the_rest,
@@ -103,7 +105,7 @@ async fn code_of(world: &World, key: &str) -> String {
 }
 
 async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the_rest(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let (mut all, _) = signed_in(&world, &ALL_OPERATIONS).await;
     let everything = all.open("/account").await;
     let mut user = as_user(&world, "ada", false).await;
@@ -153,7 +155,7 @@ async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the
 }
 
 async fn users_are_listed_in_pages_and_found_by_the_start_of_their_ids(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     browser.open("/users").await.says("No users yet");
     let ids: Vec<String> = (0..60)
@@ -202,7 +204,7 @@ async fn users_are_listed_in_pages_and_found_by_the_start_of_their_ids(store: Ki
 }
 
 async fn a_user_of_any_id_has_a_page(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     for id in [
         "a/b?c#d%20é<script>",
@@ -253,7 +255,7 @@ async fn a_user_of_any_id_has_a_page(store: Kind) {
 }
 
 async fn a_user_is_deleted_by_whoever_types_their_id(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let key = world.user("ada").create_key("a key", &["READ_GRAPH"]).await;
     let bobs = world.user("bob").create_key("a key", &["READ_GRAPH"]).await;
     let (mut browser, id) = signed_in(&world, &ALL_OPERATIONS).await;
@@ -289,7 +291,7 @@ async fn a_user_is_deleted_by_whoever_types_their_id(store: Kind) {
 }
 
 async fn an_operator_who_deletes_themselves_is_warned_and_signed_out(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = as_user(&world, "grace", true).await;
     world.user("ada").create_key("a key", &[]).await;
     browser
@@ -305,7 +307,7 @@ async fn an_operator_who_deletes_themselves_is_warned_and_signed_out(store: Kind
 }
 
 async fn no_form_of_operators_is_a_users(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut user = as_user(&world, "ada", false).await;
     for path in [
         "/user/delete",
@@ -337,7 +339,7 @@ async fn no_form_of_operators_is_a_users(store: Kind) {
 }
 
 async fn who_may_not_delete_users_deletes_none(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     world.user("ada").create_key("a key", &[]).await;
     let (mut reader, _) = signed_in(&world, &["keys:read", "users:read"]).await;
     let page = reader.open("/user?id=ada").await;
@@ -363,7 +365,7 @@ async fn keyspace(world: &World, name: &str) -> Value {
 }
 
 async fn keyspaces_are_listed_and_shown(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let list = browser.open("/keyspaces").await;
     for said in [
@@ -412,7 +414,7 @@ async fn keyspaces_are_listed_and_shown(store: Kind) {
 }
 
 async fn a_keyspace_is_made_and_nothing_typed_is_lost(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     link(&browser.open("/keyspaces").await, "New keyspace");
     browser.open("/new-keyspace").await.says("One a line");
@@ -501,7 +503,7 @@ async fn a_keyspace_is_made_and_nothing_typed_is_lost(store: Kind) {
 }
 
 async fn a_keyspace_is_changed(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let fields = [("description", "")];
     let shown = browser.submit("/keyspaces/default", &fields).await;
@@ -592,7 +594,7 @@ async fn a_keyspace_is_changed(store: Kind) {
 }
 
 async fn who_may_not_change_keyspaces_changes_none(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let (mut reader, _) = signed_in(&world, &["keys:read", "keyspaces:read"]).await;
     reader
         .open("/keyspaces")
@@ -656,7 +658,7 @@ fn pairs<'f>(fields: &'f [(&'static str, String)]) -> Vec<(&'static str, &'f str
 }
 
 async fn service_keys_are_listed_in_pages(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     world.user("ada").create_key("of a user", &[]).await;
     let (mut browser, id) = signed_in(&world, &ALL_OPERATIONS).await;
     let shown = browser.open("/service-keys").await;
@@ -686,7 +688,7 @@ async fn service_keys_are_listed_in_pages(store: Kind) {
 }
 
 async fn a_service_key_is_made_and_shown_once(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let form = browser.open("/service-keys/new").await;
     form.says("Ask whether a key is good");
@@ -708,7 +710,8 @@ async fn a_service_key_is_made_and_shown_once(store: Kind) {
     assert!(text.starts_with("kw_"), "{text}");
     shown.says(&format!("export KEYWRIGHT_SERVICE_KEY='{text}'"));
     shown.says(&format!("curl http://{}/api/verify -H", world.address));
-    let made = &service_keys(&world).await[0];
+    let made = service_keys(&world).await;
+    let made = made.iter().find(|key| key["name"] == "gateway").unwrap();
     assert_eq!(made["permissions"], json!(["keys:verify", "keys:read"]));
     assert_eq!(made["expires_at"], "2026-12-22T09:00:00.000000Z");
     let asked = world.anonymous().bearer(&text);
@@ -744,7 +747,7 @@ async fn a_service_key_is_made_and_shown_once(store: Kind) {
 }
 
 async fn nobody_gives_a_service_key_what_they_lack(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let (mut weak, _) = signed_in(&world, &["keys:read", "keys:write"]).await;
     let before = service_keys(&world).await.len();
     let fields = new_service_key(&mut weak, "stronger", &["keys:read", "users:write"]).await;
@@ -781,7 +784,7 @@ async fn nobody_gives_a_service_key_what_they_lack(store: Kind) {
 }
 
 async fn what_may_not_be_done_to_a_service_key_is_told(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let (mut browser, id) = signed_in(&world, &["keys:read", "keys:write"]).await;
     let page = format!("/keys/{id}");
     let shown = browser.open(&page).await;
@@ -816,7 +819,7 @@ fn entries(shown: &Shown) -> usize {
 }
 
 async fn the_audit_log_is_shown_and_filtered(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let (id, _) = world.service_key(&["keys:verify"]).await;
     world.clock.advance(Duration::from_hours(48));
     let mut browser = operator(&world).await;
@@ -902,7 +905,7 @@ async fn the_audit_log_is_shown_and_filtered(store: Kind) {
 }
 
 async fn the_audit_log_is_read_in_pages(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let mut ids = Vec::new();
     for _ in 0..60 {
@@ -928,7 +931,7 @@ async fn the_audit_log_is_read_in_pages(store: Kind) {
 }
 
 async fn the_audit_log_is_exported_whole(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     long_history(&world).await;
     world.user("bob").create_key("a key", &[]).await;
@@ -990,7 +993,7 @@ async fn the_audit_log_is_exported_whole(store: Kind) {
 }
 
 async fn what_is_exported_for_spreadsheets_is_no_formula(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let who = "=HYPERLINK(\"https://evil.example\",\"ada\")";
     world.user(who).create_key("a, \"b\"", &[]).await;
@@ -1004,7 +1007,7 @@ async fn what_is_exported_for_spreadsheets_is_no_formula(store: Kind) {
 }
 
 async fn an_export_that_breaks_off_has_no_end(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let browser = operator(&world).await;
     let session = browser.cookie("keywright_session").unwrap();
     long_history(&world).await;
@@ -1100,7 +1103,7 @@ async fn the_nodes_are_shown(store: Kind) {
 }
 
 async fn a_node_without_a_lease_says_why(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut browser = operator(&world).await;
     let shown = browser.open("/cluster").await;
     assert_eq!(shown.status, 200);
@@ -1117,7 +1120,7 @@ async fn a_node_without_a_lease_says_why(store: Kind) {
 }
 
 async fn nothing_that_somebody_wrote_is_markup_for_operators(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     world.user(MARKUP).create_key(MARKUP, &[]).await;
     let mut browser = operator(&world).await;
     let user = with("/user", &[("id", MARKUP)]);

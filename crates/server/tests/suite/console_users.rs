@@ -10,7 +10,7 @@ use keywright_store::console::{Session, SignedIn};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Browser, Kind, World, on_both_stores};
+use crate::support::{Browser, Kind, World, on_both_stores, with_provider};
 
 on_both_stores![
     a_user_makes_changes_and_revokes_own_keys,
@@ -18,10 +18,15 @@ on_both_stores![
     a_user_makes_keys_for_nobody_else_and_only_where_users_may,
     a_timeline_names_nobody_to_a_user_but_themselves,
     a_user_who_is_deleted_is_signed_out,
+    without_the_provider_or_its_group_nobody_is_what_it_made_them,
 ];
 
 /// A browser in which this user is signed in.
 async fn signed_in_as(world: &World, id: &str) -> Browser {
+    signed_in_by(world, id, false).await
+}
+
+async fn signed_in_by(world: &World, id: &str, operator: bool) -> Browser {
     let now = world.clock.now();
     let session = Session {
         id: Uuid::from_u128(u128::from_be_bytes(
@@ -29,7 +34,7 @@ async fn signed_in_as(world: &World, id: &str) -> Browser {
         )),
         who: SignedIn::User {
             id: UserId::new(id).unwrap(),
-            operator: false,
+            operator,
         },
         began_at: now,
         seen_at: now,
@@ -45,7 +50,7 @@ async fn signed_in_as(world: &World, id: &str) -> Browser {
 }
 
 async fn a_user_makes_changes_and_revokes_own_keys(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut ada = signed_in_as(&world, "ada").await;
     ada.open("/keys").await.says("No keys yet");
     let form = ada.open("/keys/new").await;
@@ -81,7 +86,7 @@ async fn a_user_makes_changes_and_revokes_own_keys(store: Kind) {
 }
 
 async fn a_user_sees_nothing_of_others_keys(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let bobs = world.user("bob").create_key("bob's own", &[]).await;
     let (service_key, _) = world.service_key(&["keys:read"]).await;
     let mut ada = signed_in_as(&world, "ada").await;
@@ -131,7 +136,8 @@ async fn a_user_sees_nothing_of_others_keys(store: Kind) {
             ),
         ] {
             let shown = ada.submit(path, &fields).await;
-            assert_eq!(shown.status, 404, "{path}: {}", shown.html);
+            // It is as if it had gone meanwhile.
+            assert_eq!(shown.path, "/keys?done=none", "{path}");
         }
     }
     for path in ["/overview", "/overview/live"] {
@@ -143,7 +149,7 @@ async fn a_user_sees_nothing_of_others_keys(store: Kind) {
 }
 
 async fn a_user_makes_keys_for_nobody_else_and_only_where_users_may(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let admin = world.admin().await;
     let closed = json!({"name": "billing", "prefix": "bill_", "permissions": ["PAY"]});
     admin.post("/api/keyspaces", closed).await.ok();
@@ -199,7 +205,7 @@ async fn a_user_makes_keys_for_nobody_else_and_only_where_users_may(store: Kind)
 }
 
 async fn a_timeline_names_nobody_to_a_user_but_themselves(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let key = world.user("ada").create_key("a key", &[]).await;
     let page = format!("/keys/{}", key.id);
     let (id, text) = world.service_key(&["keys:read", "keys:write"]).await;
@@ -231,9 +237,27 @@ async fn a_timeline_names_nobody_to_a_user_but_themselves(store: Kind) {
 }
 
 async fn a_user_who_is_deleted_is_signed_out(store: Kind) {
-    let world = World::on(store).await;
+    let world = World::with(store, with_provider).await;
     let mut ada = signed_in_as(&world, "ada").await;
     assert_eq!(ada.open("/keys").await.path, "/keys");
     world.admin().await.delete("/api/users/ada").await;
     assert_eq!(ada.open("/keys").await.path, "/sign-in");
+}
+
+async fn without_the_provider_or_its_group_nobody_is_what_it_made_them(store: Kind) {
+    // The provider was taken away.
+    let world = World::on(store).await;
+    let mut ada = signed_in_as(&world, "ada").await;
+    assert!(ada.open("/keys").await.path.starts_with("/sign-in"));
+    // Its group was.
+    let world = World::with(store, |settings| {
+        with_provider(settings);
+        if let Some(oidc) = &mut settings.oidc {
+            oidc.admin_group = None;
+        }
+    })
+    .await;
+    let mut grace = signed_in_by(&world, "grace", true).await;
+    assert_eq!(grace.open("/keys").await.status, 200);
+    assert_eq!(grace.open("/service-keys").await.status, 403);
 }

@@ -17,7 +17,7 @@ pub(crate) use browser::{Browser, Shown};
 pub(crate) use client::{Answer, Client, CreatedKey, pointers};
 pub(crate) use database::Kind;
 pub(crate) use documented::operations;
-pub(crate) use openid::{CLIENT, CLIENT_SECRET, OpenId};
+pub(crate) use openid::{CLIENT, CLIENT_SECRET, OpenId, with_provider};
 pub(crate) use provider::{Provider, SigningKey};
 pub(crate) use raw::Connection;
 pub(crate) use store::Fault;

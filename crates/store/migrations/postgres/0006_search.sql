@@ -6,4 +6,5 @@ CREATE INDEX api_keys_by_postfix ON api_keys (postfix, id);
 -- What they narrow lists by.
 CREATE INDEX api_keys_by_status ON api_keys (status, id);
 CREATE INDEX api_keys_of_user_by_status ON api_keys (user_id, status, created_at, id);
+CREATE INDEX api_keys_of_user_by_keyspace ON api_keys (user_id, keyspace, created_at, id);
 CREATE INDEX api_keys_by_keyspace ON api_keys (keyspace, id);

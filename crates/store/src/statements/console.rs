@@ -37,7 +37,7 @@ statements! {
     NOTE_SESSION = "UPDATE console_sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
     LIST_SESSIONS = concat!(
         "SELECT ", session_columns!(), " FROM console_sessions WHERE ", of_somebody!(), " AND ends_at > $3 \
-         ORDER BY began_at DESC, id DESC LIMIT $4"
+         AND seen_at > $4 ORDER BY began_at DESC, id DESC LIMIT $5"
     );
     END_SESSION = concat!("DELETE FROM console_sessions WHERE ", of_somebody!(), " AND id = $3");
     END_SESSIONS = concat!("DELETE FROM console_sessions WHERE ", of_somebody!());
@@ -93,12 +93,14 @@ async fn list(
     connection: &mut Connection,
     who: &SignedIn,
     now: Timestamp,
+    seen_after: Timestamp,
 ) -> Result<Vec<Session>, Failure> {
     let (key, user) = columns(who);
     let found = query(LIST_SESSIONS)
         .bind(key)
         .bind(user)
         .bind(now.as_micros())
+        .bind(seen_after.as_micros())
         .bind(i64::from(LISTED_SESSIONS))
         .fetch_all(connection)
         .await?;
@@ -244,9 +246,10 @@ impl Console for ThisStore {
         &self,
         who: &SignedIn,
         now: Timestamp,
+        seen_after: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
         read!(self, "list_sessions", |connection| list(
-            connection, who, now
+            connection, who, now, seen_after
         ))
     }
 

@@ -17,7 +17,7 @@ use super::rows::{key_columns, keyspace_columns};
 use super::{Connection, Db, Failure, Row, keyspaces, one_more, page, primary_only, query, rows};
 use crate::table::{Column, Table};
 use crate::text_range::after_all_that_begin_with;
-use crate::{KeyQuery, KeySearch, KeySelector, Page, Position, Remembered};
+use crate::{KeyQuery, KeySearch, KeySelector, NamePosition, Page, Position, Remembered, Searched};
 
 statements! {
     FIND_BY_ID = concat!(
@@ -109,20 +109,58 @@ pub(super) async fn list(
     with_keyspaces(connection, found, asked.limit).await
 }
 
-/// One page of the keys that are like what somebody remembers.
+/// The keys that are like what somebody remembers.
 pub(super) async fn search(
     connection: &mut Connection,
     asked: &KeySearch,
-) -> Result<Page<KeyRecord>, Failure> {
-    if matches!(&asked.by, Remembered::NameStart(start) if start.contains('\0')) {
+) -> Result<Searched, Failure> {
+    let by_name = match &asked.by {
         // No name has it, and PostgreSQL takes no text with it.
-        return Ok(page(Vec::new(), asked.limit));
-    }
+        Remembered::NameStart(start) if start.contains('\0') => {
+            return Ok(Searched {
+                entries: Vec::new(),
+                next: None,
+            });
+        }
+        Remembered::NameStart(_) => true,
+        Remembered::Ends { .. } => false,
+    };
     let found = select_remembered(asked)
         .build()
         .fetch_all(&mut *connection)
         .await?;
-    with_keyspaces(connection, found, asked.limit).await
+    let Page { entries, more } = with_keyspaces(connection, found, looked_through(asked)).await?;
+    let place = |record: &KeyRecord| NamePosition {
+        name: record.key.name.to_string(),
+        id: record.key.id.0,
+    };
+    let last = entries.last().filter(|_| more).map(place);
+    let mut wanted: Vec<_> = entries
+        .into_iter()
+        .filter(|record| asked.wants(&record.key))
+        .collect();
+    let size = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    let is_cut = wanted.len() > size;
+    wanted.truncate(size);
+    let next = if is_cut {
+        wanted.last().map(place)
+    } else {
+        last
+    };
+    Ok(Searched {
+        entries: wanted,
+        next: next.filter(|_| by_name),
+    })
+}
+
+/// How many keys a search reads. One that is narrowed cannot read only those that it wants: of very many keys whose names
+/// begin so, few or none may be of the state or the keyspace.
+fn looked_through(asked: &KeySearch) -> u32 {
+    if asked.is_narrowed() {
+        asked.limit.max(KeySearch::MOST_LOOKED_THROUGH)
+    } else {
+        asked.limit
+    }
 }
 
 // Without the keyspace: its catalogue would be sent again with every row.
@@ -159,12 +197,8 @@ pub(super) fn select(asked: &KeyQuery) -> QueryBuilder<Db> {
 /// The same for what somebody remembers.
 pub(super) fn select_remembered(asked: &KeySearch) -> QueryBuilder<Db> {
     let mut select = QueryBuilder::new(SELECT);
-    narrow(
-        &mut select,
-        asked.user_id.as_ref(),
-        asked.status,
-        asked.keyspace.as_ref(),
-    );
+    // By nothing else, or another index might be taken, and all that is like it read and sorted.
+    narrow(&mut select, asked.user_id.as_ref(), None, None);
     match &asked.by {
         Remembered::NameStart(start) => {
             let start = start.to_ascii_lowercase();
@@ -196,7 +230,7 @@ pub(super) fn select_remembered(asked: &KeySearch) -> QueryBuilder<Db> {
             select.push(" ORDER BY k.id DESC LIMIT ");
         }
     }
-    select.push_bind(one_more(asked.limit));
+    select.push_bind(one_more(looked_through(asked)));
     select
 }
 

@@ -99,8 +99,8 @@ use crate::failure::{Failure, timed_out};
 use crate::usage::hour_of_day;
 use crate::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
-    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Store,
-    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Searched,
+    Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 
 pub(super) use audit::TABLE as AUDIT_LOG;
@@ -362,7 +362,7 @@ impl Store for ThisStore {
         ))
     }
 
-    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+    async fn search_keys(&self, search: &KeySearch) -> Result<Searched, StoreError> {
         read_list!(self, "search_keys", |connection| keys::search(
             connection, search
         ))

@@ -151,6 +151,13 @@ async fn each_way_to_narrow_a_list_of_keys_has_an_index_in_its_order() {
             KeyQuery { status, ..alices() },
             "api_keys_of_user_by_status",
         ),
+        (
+            KeyQuery {
+                keyspace: keyspace.clone(),
+                ..alices()
+            },
+            "api_keys_of_user_by_keyspace",
+        ),
         (KeyQuery { status, ..all() }, "api_keys_by_status"),
         (
             KeyQuery {
@@ -202,7 +209,14 @@ async fn what_somebody_remembers_of_a_key_is_found_by_an_index() {
         (search(None, ends(None, postfix)), "api_keys_by_postfix"),
         (search(None, ends(prefix, postfix)), "api_keys_by_postfix"),
     ] {
-        is_in_the_order_of(&mut planner, &keys::select_remembered(&search), index).await;
+        for status in [None, Some(Status::Active)] {
+            let search = KeySearch {
+                status,
+                ..search.clone()
+            };
+            let select = keys::select_remembered(&search);
+            is_in_the_order_of(&mut planner, &select, index).await;
+        }
     }
 }
 

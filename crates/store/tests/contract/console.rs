@@ -126,9 +126,12 @@ async fn somebody_sees_and_ends_own_sessions_only(world: World) {
     let second = begun(&world, 2, ada()).await;
     let other = begun(&world, 3, by_key(7)).await;
     let console = console(&world);
-    let list = console.list_sessions(&ada(), at(10)).await.unwrap();
+    let list = console.list_sessions(&ada(), at(10), at(0)).await.unwrap();
     assert_eq!(list, [second.clone(), first.clone()]);
-    assert_eq!(console.list_sessions(&ada(), at(100)).await.unwrap(), []);
+    assert_eq!(
+        console.list_sessions(&ada(), at(100), at(0)).await.unwrap(),
+        []
+    );
     assert_eq!(console.end_session(&ada(), other.id).await, Ok(false));
     assert_eq!(console.end_session(&by_key(7), first.id).await, Ok(false));
     assert_eq!(console.end_session(&ada(), first.id).await, Ok(true));

@@ -5,7 +5,7 @@ use keywright_core::key::KeyRecord;
 use keywright_core::lifecycle::{Status, Transition};
 use keywright_core::permission::Grants;
 use keywright_core::text::KeyName;
-use keywright_store::{KeySearch, NamePosition, Remembered};
+use keywright_store::{KeySearch, Remembered};
 
 use crate::world::{World, keyspace_name, user};
 
@@ -14,6 +14,7 @@ contract! {
     what_is_found_by_name_comes_in_pages_in_the_order_of_names,
     a_key_is_found_by_the_ends_of_its_text,
     a_search_is_narrowed_by_user_status_and_keyspace,
+    a_narrowed_search_goes_on_where_it_stopped_looking,
     keys_are_counted_by_status_without_service_keys,
 }
 
@@ -46,9 +47,9 @@ fn by_ends(prefix: Option<&str>, postfix: Option<&str>) -> KeySearch {
 }
 
 async fn found(world: &World, search: &KeySearch) -> Vec<KeyRecord> {
-    let page = world.store.search_keys(search).await.unwrap();
-    assert!(!page.more);
-    page.entries
+    let found = world.store.search_keys(search).await.unwrap();
+    assert_eq!(found.next, None);
+    found.entries
 }
 
 fn names(keys: &[KeyRecord]) -> Vec<&str> {
@@ -92,6 +93,20 @@ async fn a_key_is_found_by_how_its_name_begins(world: World) {
     assert_eq!(found(&world, &by_name("")).await.len(), 10);
 }
 
+/// Page after page.
+async fn read_all(world: &World, mut search: KeySearch) -> Vec<KeyRecord> {
+    let mut read: Vec<KeyRecord> = Vec::new();
+    loop {
+        let found = world.store.search_keys(&search).await.unwrap();
+        assert!(found.entries.len() <= search.limit as usize);
+        read.extend(found.entries);
+        if found.next.is_none() {
+            return read;
+        }
+        search.after = found.next;
+    }
+}
+
 async fn what_is_found_by_name_comes_in_pages_in_the_order_of_names(world: World) {
     for name in ["b", "B", "b", "ba", "a", "Bä", "b!", "c", "B"] {
         named(&world, "alice", name).await;
@@ -102,25 +117,12 @@ async fn what_is_found_by_name_comes_in_pages_in_the_order_of_names(world: World
     assert!(expected.is_sorted_by_key(order));
     for user_id in [None, Some(user("alice"))] {
         for limit in 1..8 {
-            let mut read: Vec<KeyRecord> = Vec::new();
-            loop {
-                let after = read.last().map(|last| NamePosition {
-                    name: last.key.name.to_string(),
-                    id: last.key.id.0,
-                });
-                let search = KeySearch {
-                    user_id: user_id.clone(),
-                    after,
-                    limit,
-                    ..by_name("b")
-                };
-                let page = world.store.search_keys(&search).await.unwrap();
-                assert!(page.entries.len() <= limit as usize);
-                read.extend(page.entries);
-                if !page.more {
-                    break;
-                }
-            }
+            let search = KeySearch {
+                user_id: user_id.clone(),
+                limit,
+                ..by_name("b")
+            };
+            let read = read_all(&world, search).await;
             assert_eq!(read, expected, "{limit} a page");
         }
     }
@@ -157,8 +159,8 @@ async fn a_key_is_found_by_the_ends_of_its_text(world: World) {
         limit: 1,
         ..by_ends(None, Some("22222222"))
     };
-    let page = world.store.search_keys(&one).await.unwrap();
-    assert_eq!((page.entries, page.more), (vec![third], true));
+    let found = world.store.search_keys(&one).await.unwrap();
+    assert_eq!((found.entries, found.next), (vec![third], None));
 }
 
 async fn a_search_is_narrowed_by_user_status_and_keyspace(world: World) {
@@ -201,6 +203,36 @@ async fn a_search_is_narrowed_by_user_status_and_keyspace(world: World) {
         ..by_name("")
     };
     assert_eq!(found(&world, &of_service).await, [service]);
+}
+
+async fn a_narrowed_search_goes_on_where_it_stopped_looking(world: World) {
+    let most = KeySearch::MOST_LOOKED_THROUGH as usize;
+    let mut suspended = Vec::new();
+    for number in 0..most + 50 {
+        let record = named(&world, "alice", &format!("n{number:05}")).await;
+        if [3, 4, 5, most + 40].contains(&number) {
+            world.transition(&record, Transition::Suspend).await;
+            suspended.push(world.look_up(&record).await);
+        }
+    }
+    for limit in [1, 2, 3, 100] {
+        let search = KeySearch {
+            status: Some(Status::Suspended),
+            limit,
+            ..by_name("n")
+        };
+        assert_eq!(read_all(&world, search).await, suspended, "{limit} a page");
+    }
+    // No more is looked through than it says, though nothing is found.
+    let none = KeySearch {
+        status: Some(Status::Revoked),
+        ..by_name("n")
+    };
+    let found = world.store.search_keys(&none).await.unwrap();
+    assert_eq!(found.entries, []);
+    let name = found.next.map(|next| next.name);
+    assert_eq!(name, Some(format!("n{:05}", most - 1)));
+    assert_eq!(read_all(&world, none).await, []);
 }
 
 async fn keys_are_counted_by_status_without_service_keys(world: World) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, Response};
 
 /// Keeps cookies, sends forms, and follows redirects.
@@ -12,6 +12,8 @@ pub(crate) struct Browser {
     http: reqwest::Client,
     base: String,
     cookies: BTreeMap<String, String>,
+    /// Which encodings it takes.
+    takes: &'static str,
 }
 
 /// What is shown.
@@ -63,6 +65,7 @@ impl Browser {
             http,
             base,
             cookies: BTreeMap::new(),
+            takes: "identity",
         }
     }
 
@@ -75,6 +78,14 @@ impl Browser {
         let mut browser = self.clone();
         browser.cookies.insert(name.to_owned(), value.to_owned());
         browser
+    }
+
+    /// The same browser, which takes another encoding, and does not decode it.
+    pub(crate) fn that_takes(&self, encoding: &'static str) -> Self {
+        Self {
+            takes: encoding,
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn open(&mut self, path: &str) -> Shown {
@@ -130,6 +141,7 @@ impl Browser {
         self.http
             .request(method, format!("{}{path}", self.base))
             .header(COOKIE, cookies.join("; "))
+            .header(ACCEPT_ENCODING, self.takes)
             .header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
             .timeout(Duration::from_secs(30))
     }
@@ -154,7 +166,7 @@ impl Browser {
             status: response.status().as_u16(),
             path,
             headers: response.headers().clone(),
-            html: response.text().await.expect("a page"),
+            html: String::from_utf8_lossy(&response.bytes().await.expect("a page")).into_owned(),
         }
     }
 

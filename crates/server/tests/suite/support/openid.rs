@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use keywright_server::{Issuer, OidcSettings, PublicUrl};
+use keywright_server::{Issuer, OidcSettings, PublicUrl, Settings};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -200,4 +200,17 @@ impl Shared {
         }
         configuration
     }
+}
+
+/// A server whose users may be signed in by a provider, though none is ever asked.
+pub(crate) fn with_provider(settings: &mut Settings) {
+    settings.oidc = Some(OidcSettings {
+        issuer: Issuer::parse("https://id.example").unwrap(),
+        client_id: CLIENT.to_owned(),
+        client_secret: None,
+        scopes: Vec::new(),
+        groups_claim: "groups".to_owned(),
+        admin_group: Some("operators".to_owned()),
+        public_url: PublicUrl::parse("http://keys.test").unwrap(),
+    });
 }

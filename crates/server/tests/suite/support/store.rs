@@ -18,8 +18,8 @@ use keywright_store::cluster::{Cluster, Settling, Survey};
 use keywright_store::console::Console;
 use keywright_store::{
     AuditQuery, ChangeObserver, Connections, KeyCreated, KeyEdited, KeyFacts, KeyQuery, KeySearch,
-    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Store,
-    StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
+    KeySelector, KeyspaceCreated, KeyspaceEdited, KeyspaceFacts, Loaded, Page, Period, Searched,
+    Store, StoreError, UsageBucket, UsageQuery, User, UserQuery, Uses,
 };
 use tokio::sync::Semaphore;
 
@@ -248,7 +248,7 @@ impl Store for FaultyStore {
         self.real.list_keys(query).await
     }
 
-    async fn search_keys(&self, search: &KeySearch) -> Result<Page<KeyRecord>, StoreError> {
+    async fn search_keys(&self, search: &KeySearch) -> Result<Searched, StoreError> {
         self.read()?;
         self.real.search_keys(search).await
     }
