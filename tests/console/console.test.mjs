@@ -61,7 +61,7 @@ for (const store of STORES) {
 
           await page.getByLabel("To revoke it, type its name").fill("something else");
           await page.getByRole("button", { name: "Revoke" }).click();
-          await page.getByText("must be the name of the key").waitFor();
+          await page.getByText("must be what stands above").waitFor();
           assert.equal(await server.codeOf(text), "VALID");
           await page.getByLabel("To revoke it, type its name").fill(name);
           await page.getByRole("button", { name: "Revoke" }).click();

@@ -79,7 +79,8 @@ for (const store of STORES) {
       await typist.type(by("textbox", "User"), "typist");
       await typist.press(page.getByRole("checkbox", { name: /READ_GRAPH/ }), "Space");
       await typist.press(by("button", "Make the key").last());
-      await typist.arrives("by keyboard");
+      // This one page is loaded anew, so that it can ask before it is left.
+      await by("heading", "by keyboard").waitFor();
       const text = await page.locator("#text").textContent();
       await typist.press(by("link", "I have stored it"));
       await by("heading", "Verifications").waitFor();
@@ -156,7 +157,7 @@ for (const store of STORES) {
       await typist.type(by("textbox", "Name"), "gateway");
       await typist.press(page.getByRole("checkbox", { name: /keys:verify/ }), "Space");
       await typist.press(by("button", "Make the key").last());
-      await typist.arrives("gateway");
+      await by("heading", "gateway").waitFor();
       await typist.press(by("link", "I have stored it"));
       await by("heading", "Verifications").waitFor();
 

@@ -131,6 +131,116 @@ for (const store of STORES) {
       await context.close();
     });
 
+    test("the overview leaves whoever reads it alone", async () => {
+      const { context, page } = await visitor(server);
+      await signIn(page, server);
+      const { plain_text_key: text } = await server.makeKey("user", { name: "read about" });
+      await server.codeOf(text);
+      await page.goto("/overview");
+      const live = page.locator("#live");
+      await live.locator(".uplot canvas").waitFor();
+      let asked = 0;
+      page.on("request", (request) => request.url().endsWith("/overview/live") && asked++);
+      const account = page.getByRole("link", { name: "Account" });
+      await account.focus();
+      // It goes on, and the focus stays where it is.
+      await page.waitForResponse(/overview\/live/);
+      await page.waitForResponse(/overview\/live/);
+      assert.ok(await account.evaluate((link) => link === document.activeElement));
+      // What is opened in it stays open: it waits meanwhile.
+      await live.getByText("As a table").click();
+      const before = asked;
+      await page.waitForTimeout(6_000);
+      assert.equal(asked, before);
+      assert.ok(await live.locator("details").evaluate((details) => details.open));
+      await live.getByText("As a table").click();
+      await account.focus();
+      await page.waitForResponse(/overview\/live/);
+      await context.close();
+    });
+
+    for (const scripts of [true, false]) {
+      test(`a form that is clicked twice makes one key, and shows it, ${scripts ? "with" : "without"} scripts`, async () => {
+        const { context, page } = await visitor(server, { scripts });
+        await signIn(page, server);
+        await page.goto("/keys/new");
+        const name = `clicked twice ${scripts}`;
+        await page.getByRole("textbox", { name: "Name", exact: true }).fill(name);
+        await page.getByLabel("User").fill("hasty");
+        await page.getByRole("button", { name: "Make the key" }).last().dblclick();
+        await page.locator("#text").waitFor();
+        const made = await server.api("GET", "/api/users/hasty/api-keys");
+        assert.equal(made.filter((key) => key.name === name).length, 1);
+        await context.close();
+      });
+    }
+
+    test("the page of a new key asks before Back leaves it, and what was typed before any link does", async () => {
+      const { context, page } = await visitor(server);
+      await signIn(page, server);
+      await page.getByRole("link", { name: /^(New key|Make the first key)$/ }).first().click();
+      await page.getByRole("textbox", { name: "Name", exact: true }).fill("asks");
+      const questions = [];
+      page.on("dialog", (dialog) => { questions.push(dialog.type()); return dialog.dismiss(); });
+      await page.getByRole("link", { name: "Account" }).click();
+      assert.deepEqual(questions, ["confirm"]);
+      await page.getByLabel("User").fill("asker");
+      await page.getByRole("button", { name: "Make the key" }).last().click();
+      await page.locator("#text").waitFor();
+      // (A page may ask before it is left only where somebody did something on it.)
+      await page.getByText("This is the only time").click();
+      await page.evaluate(() => history.back());
+      await page.waitForTimeout(500);
+      assert.deepEqual(questions, ["confirm", "beforeunload"]);
+      assert.ok(await page.locator("#text").isVisible());
+      await context.close();
+    });
+
+    test("what the server did not do is told", async () => {
+      const { context, page } = await visitor(server);
+      const { api_key: key, plain_text_key: text } = await server.makeKey("user", { name: "not suspended" });
+      await signIn(page, server);
+      await page.goto(`/keys/${key.id}`);
+      const trouble = page.locator("#trouble");
+      await page.route("**/suspend", (route) => route.abort());
+      await page.getByRole("button", { name: "Suspend" }).click();
+      await page.getByText("The server does not answer").waitFor();
+      await page.unroute("**/suspend");
+      await page.route("**/suspend", (route) => route.fulfill({
+        status: 503, contentType: "application/problem+json", body: '{"detail": "for programs"}',
+      }));
+      await page.getByRole("button", { name: "Suspend" }).click();
+      await page.getByText("The server did not do it (503)").waitFor();
+      assert.ok(!(await page.content()).includes("for programs"));
+      await page.unroute("**/suspend");
+      assert.equal(await server.codeOf(text), "VALID");
+      await page.getByRole("button", { name: "Suspend" }).click();
+      await page.getByText("The key is suspended").waitFor();
+      assert.equal(await trouble.textContent(), "");
+      await context.close();
+    });
+
+    for (const scripts of [true, false]) {
+      test(`the theme is switched and stays, ${scripts ? "with" : "without"} scripts`, async () => {
+        const { context, page } = await visitor(server, { scripts });
+        await signIn(page, server);
+        await page.goto("/account");
+        const ground = () => page.locator("html").evaluate((html) => getComputedStyle(html).backgroundColor);
+        const light = scripts ? await ground() : "";
+        await page.getByRole("button", { name: "Dark" }).click();
+        await page.locator("html[data-theme=dark]").waitFor();
+        if (scripts) {
+          assert.notEqual(await ground(), light);
+          assert.equal(new URL(page.url()).pathname, "/account", "on the same page");
+        }
+        await page.goto("/keys");
+        await page.locator("html[data-theme=dark]").waitFor();
+        await page.getByRole("button", { name: "Light" }).click();
+        await page.locator("html[data-theme=light]").waitFor();
+        await context.close();
+      });
+    }
+
     test("what the page of a new key says to try works as it is pasted", async () => {
       const { context, page } = await visitor(server);
       await signIn(page, server);

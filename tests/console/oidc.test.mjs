@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { Door, Provider } from "./provider.mjs";
 import { Server } from "./server.mjs";
-import { STORES, looksRight, visitor } from "./visitor.mjs";
+import { STORES, fits, looksRight, visitor } from "./visitor.mjs";
 import { Wire } from "./wire.mjs";
 
 const SESSION = "keywright_session";
@@ -58,14 +58,14 @@ for (const store of STORES) {
     const session = async (context) =>
       (await context.cookies(door.base)).find(({ name }) => name === SESSION)?.value;
 
-    for (const scripts of [true, false]) {
-      test(`a user signs in, comes back, and manages an own key, ${scripts ? "with" : "without"} scripts`, async () => {
-        const { context, page, complaints } = await visitor(door, { scripts });
+    for (const [scripts, width] of [[true, 1280], [true, 375], [false, 1280], [false, 375]]) {
+      test(`a user signs in, comes back, and manages an own key, ${scripts ? "with" : "without"} scripts, ${width} pixels wide`, async () => {
+        const { context, page, complaints } = await visitor(door, { scripts, width });
         await page.goto("/keys/new?keyspace=default");
         await signIn(page, "ada");
         assert.equal(page.url(), `${door.base}/keys/new?keyspace=default`);
         assert.equal(await page.getByLabel("User").count(), 0, "it is an own key");
-        const name = `own ${scripts}`;
+        const name = `own ${scripts} ${width}`;
         await page.getByLabel("Name").fill(name);
         await page.getByRole("checkbox", { name: /READ_GRAPH/ }).check();
         await page.getByRole("button", { name: "Make the key" }).click();
@@ -76,6 +76,7 @@ for (const store of STORES) {
         assert.ok(curl.startsWith(`curl ${door.base}/api/whoami`), curl);
         await page.getByRole("link", { name: "I have stored it" }).click();
         await page.getByText("by you in the console").waitFor();
+        await fits(page);
 
         const { api_key: bobs } = await server.makeKey("bob", { name: "bob's key" });
         await page.goto("/keys");
@@ -251,15 +252,24 @@ for (const store of STORES) {
       await context.close();
     });
 
-    for (const dark of [false, true]) {
-      test(`axe-core finds nothing on the page to sign in, ${dark ? "dark" : "light"}`, async () => {
-        const { context, page } = await visitor(door, { dark });
+    for (const [dark, width] of [[false, 1280], [true, 1280], [false, 375], [true, 375]]) {
+      test(`axe-core finds nothing where a user signs in and goes, ${dark ? "dark" : "light"}, ${width} pixels wide`, async () => {
+        const { context, page } = await visitor(door, { dark, width });
         await page.goto("/sign-in");
         await looksRight(page, "sign-in-by-provider", dark);
         await page.getByText("Sign in with a service key").click();
         await looksRight(page, "sign-in-by-provider-or-key", dark);
         await page.goto("/sign-in/callback?error=access_denied");
         await looksRight(page, "sign-in-failed", dark);
+        // And a user's own pages.
+        await page.goto("/sign-in");
+        await signIn(page, "bob");
+        const { api_key: own } = await server.makeKey("bob", { name: "looked at", permissions: ["READ_GRAPH"] });
+        for (const [name, path] of [["keys", "/keys"], ["new-key", "/keys/new"], ["key", `/keys/${own.id}`], ["account", "/account"]]) {
+          await page.goto(path);
+          await fits(page);
+          await looksRight(page, `own-${name}-${width}`, dark);
+        }
         await context.close();
       });
     }

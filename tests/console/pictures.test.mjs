@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 
 import { Server } from "./server.mjs";
-import { STORES, looksRight, signIn, visitor } from "./visitor.mjs";
+import { STORES, fits, looksRight, signIn, visitor } from "./visitor.mjs";
 
 const DAY_MS = 86_400_000;
 
@@ -88,11 +88,16 @@ for (const store of STORES) {
     });
     after(() => server?.stop());
 
-    for (const dark of [false, true]) {
-      test(`axe-core finds nothing on any page, ${dark ? "dark" : "light"}`, async () => {
-        const { context, page } = await visitor(server, { dark });
+    for (const [dark, width] of [[false, 1280], [true, 1280], [false, 375], [true, 375]]) {
+      test(`axe-core finds nothing on any page, ${dark ? "dark" : "light"}, ${width} pixels wide`, async () => {
+        const { context, page } = await visitor(server, { dark, width });
+        // Small pictures are of wide pages.
+        const looked = async (name) => {
+          await fits(page);
+          await looksRight(page, width < 1000 ? `${name}-narrow` : name, dark, width > 1000);
+        };
         await page.goto("/sign-in");
-        await looksRight(page, "sign-in", dark);
+        await looked("sign-in");
         await signIn(page, server);
         const busy = made[3].api_key.id;
         for (const [name, path] of [
@@ -113,14 +118,14 @@ for (const store of STORES) {
         ]) {
           await page.goto(path);
           for (const chart of await page.locator("[data-chart]").all()) await chart.locator(".uplot canvas").waitFor();
-          await looksRight(page, name, dark);
+          await looked(name);
         }
         await page.goto("/keys/new");
         await page.getByLabel("Name").fill("deployment");
         await page.getByLabel("User").fill("grace");
         await page.getByRole("button", { name: "Make the key" }).first().click();
         await page.locator("#text").waitFor();
-        await looksRight(page, "shown-once", dark);
+        await looked("shown-once");
         await context.close();
       });
     }

@@ -53,9 +53,9 @@ export async function signIn(page, server) {
   await page.getByRole("heading", { name: "Keys", exact: true }).waitFor();
 }
 
-async function picture(page, name) {
+async function picture(page, name, isShown) {
   if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  if (smallPictures) await smallPicture(page, name);
+  if (smallPictures && isShown) await smallPicture(page, name);
 }
 
 /** A picture for the documents: the upper part, at three quarters, in a format that takes little. */
@@ -77,9 +77,9 @@ export async function fits(page) {
   assert.ok(wide <= 0, `${page.url()} is ${wide} pixels too wide`);
 }
 
-/** Takes a picture, and has axe-core look for what it knows to be wrong. */
-export async function looksRight(page, name, dark) {
-  await picture(page, `${name}-${dark ? "dark" : "light"}`);
+/** Takes a picture (a small one too, of what is to be shown), and has axe-core look for what it knows to be wrong. */
+export async function looksRight(page, name, dark, isShown = false) {
+  await picture(page, `${name}-${dark ? "dark" : "light"}`, isShown);
   // The page's own policy forbids scripts from elsewhere; the debugger may run them all the same.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
