@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use keywright_bench::Outcome;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 
 /// One connection, and the cookie of a session.
@@ -11,13 +11,6 @@ pub(crate) struct Browser {
     http: reqwest::Client,
     base: String,
     cookie: String,
-}
-
-/// What came.
-pub(crate) struct Answer {
-    pub(crate) body: String,
-    /// Headers and body.
-    pub(crate) bytes: usize,
 }
 
 impl Browser {
@@ -46,12 +39,46 @@ impl Browser {
         Ok(Self { http, base, cookie })
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> Outcome<Answer> {
+    /// How many bytes a page is, headers and body, as browsers take it: compressed.
+    pub(crate) async fn get(&self, path: &str) -> Outcome<usize> {
+        let (headers, body) = self.ask(path, "gzip").await?;
+        Ok(headers + body.len())
+    }
+
+    /// What stands in a page.
+    pub(crate) async fn read(&self, path: &str) -> Outcome<String> {
+        let (_, body) = self.ask(path, "identity").await?;
+        Ok(String::from_utf8(body)?)
+    }
+
+    /// Asks the API for something to look at.
+    pub(crate) async fn make(
+        &self,
+        service_key: &str,
+        path: &str,
+        user: Option<&str>,
+        wanted: &serde_json::Value,
+    ) -> Outcome {
+        let mut request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(service_key)
+            .header(CONTENT_TYPE, "application/json")
+            .body(wanted.to_string());
+        if let Some(user) = user {
+            request = request.header("Keywright-User", user);
+        }
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    async fn ask(&self, path: &str, encoding: &str) -> Outcome<(usize, Vec<u8>)> {
         let answer = self
             .http
             .get(format!("{}{path}", self.base))
             .header(COOKIE, &self.cookie)
             .header(ACCEPT, "text/html")
+            .header(ACCEPT_ENCODING, encoding)
             .send()
             .await?;
         if !answer.status().is_success() {
@@ -62,24 +89,21 @@ impl Browser {
         let headers: usize = headers
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum();
-        let body = answer.text().await?;
-        let bytes = headers + body.len();
-        Ok(Answer { body, bytes })
+        Ok((headers, answer.bytes().await?.to_vec()))
     }
 
     /// The bytes of a page and of all that it loads.
-    pub(crate) async fn with_assets(&mut self, path: &str) -> Outcome<usize> {
-        let page = self.get(path).await?;
+    pub(crate) async fn with_assets(&self, path: &str) -> Outcome<usize> {
+        let page = self.read(path).await?;
         let mut assets: Vec<&str> = page
-            .body
             .split('"')
             .filter(|text| text.starts_with("/assets/"))
             .collect();
         assets.sort_unstable();
         assets.dedup();
-        let mut bytes = page.bytes;
+        let mut bytes = self.get(path).await?;
         for asset in assets {
-            bytes += self.get(asset).await?.bytes;
+            bytes += self.get(asset).await?;
         }
         Ok(bytes)
     }

@@ -14,6 +14,7 @@ use keywright_bench::database::{Database, Kind, durable_cluster};
 use keywright_bench::options::CommonOptions;
 use keywright_bench::report::{Report, Table, grouped, progress};
 use keywright_bench::rounds::quantile;
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::browser::Browser;
@@ -42,6 +43,8 @@ struct Options {
 struct Page {
     name: &'static str,
     paths: Vec<String>,
+    /// What stands in the first of them, or the wrong thing is measured.
+    holds: String,
 }
 
 /// What was seen of a page.
@@ -64,20 +67,28 @@ fn main() -> Outcome {
     let filled = runtime.block_on(filling::fill(&database, count, of_one))?;
     let keywright = database.serve([])?;
     let address = keywright.server().address();
-    let mut browser = runtime.block_on(Browser::sign_in(address, keywright.service_key()))?;
+    let browser = runtime.block_on(Browser::sign_in(address, keywright.service_key()))?;
+    progress("a full audit log, and a full keyspace");
+    runtime.block_on(fill_pages(&browser, keywright.service_key()))?;
     progress("first load");
     let first = runtime.block_on(browser.with_assets("/keys"))?;
     let chart = runtime.block_on(browser.with_assets("/overview"))?;
     progress("pages");
     let pages = pages(&filled);
+    for page in &pages {
+        let read = runtime.block_on(browser.read(&page.paths[0]))?;
+        if !read.contains(&page.holds) {
+            return Err(format!("{} is not in {}", page.holds, page.paths[0]).into());
+        }
+    }
     let mut seen: Vec<Seen> = pages.iter().map(|_| Seen::default()).collect();
     for round in 0..rounds {
         for (page, seen) in pages.iter().zip(&mut seen) {
             let path = &page.paths[round % page.paths.len()];
             let watch = Stopwatch::start();
-            let answer = runtime.block_on(browser.get(path))?;
+            let bytes = runtime.block_on(browser.get(path))?;
             seen.milliseconds.push(watch.elapsed().as_secs_f64() * 1e3);
-            seen.bytes = seen.bytes.max(answer.bytes);
+            seen.bytes = seen.bytes.max(bytes);
         }
     }
     keywright.stop()?;
@@ -125,7 +136,7 @@ fn report(
     );
     Report::new(title).table(&table).note(format!(
         "From the request to the whole answer, over loopback, {rounds} times each, one page after the other in turn; \
-         headers and body, uncompressed. Of the audit log there is nothing but what the server wrote itself."
+         headers and body, compressed. Of the audit log there is nothing but what the server wrote itself: more than a page of it."
     ))
 }
 
@@ -138,10 +149,16 @@ fn pages(filled: &Filled) -> Vec<Page> {
     let page = |name, path: &str| Page {
         name,
         paths: vec![path.to_owned()],
+        holds: String::new(),
     };
     let each = |name, path: fn(&filling::Known) -> String| Page {
         name,
         paths: filled.known.iter().map(path).collect(),
+        holds: filled
+            .known
+            .first()
+            .map(|known| known.id.clone())
+            .unwrap_or_default(),
     };
     let one = &filled.of_many;
     vec![
@@ -169,6 +186,22 @@ fn pages(filled: &Filled) -> Vec<Page> {
             &format!("/keys?q=key&user={one}"),
         ),
         page(
+            "search by a name that is everybody's, active ones",
+            "/keys?q=key&status=ACTIVE",
+        ),
+        page(
+            "search by a name that is everybody's, revoked ones: there are none",
+            "/keys?q=key&status=REVOKED",
+        ),
+        page(
+            "search by a name that is that user's, of a keyspace that has none",
+            &format!("/keys?q=key&user={one}&keyspace=full"),
+        ),
+        page(
+            "keys of that user, of a keyspace that has none",
+            &format!("/keys?user={one}&keyspace=full"),
+        ),
+        page(
             "search by a name that nobody's key has",
             &format!("/keys?q=nothing&user={one}"),
         ),
@@ -187,14 +220,40 @@ fn pages(filled: &Filled) -> Vec<Page> {
         page("overview", "/overview"),
         page("overview, what changes", "/overview/live"),
         page("users", "/users"),
-        each("users, by the start of an id", |known| {
-            format!("/users?start={}", &known.user[..4])
-        }),
+        Page {
+            holds: filled
+                .known
+                .first()
+                .map(|known| known.user.clone())
+                .unwrap_or_default(),
+            ..each("users, by the start of an id", |known| {
+                format!("/users?start={}", &known.user[..4])
+            })
+        },
         page("keyspaces", "/keyspaces"),
-        page("one keyspace", "/keyspaces/default"),
+        page("one keyspace, of 64 permissions", "/keyspaces/full"),
+        page("new key in it", "/keys/new?keyspace=full"),
         page("service keys", "/service-keys"),
         page("audit", "/audit"),
         page("cluster", "/cluster"),
         page("account", "/account"),
     ]
+}
+
+/// More than a page of the audit log, and a keyspace with as many permissions as there may be.
+async fn fill_pages(browser: &Browser, service_key: &str) -> Outcome {
+    let permissions: Vec<_> = (0..64)
+        .map(|number| json!({"name": format!("thing{number}:read"), "description": "Read one of the things"}))
+        .collect();
+    let wanted = json!({"name": "full", "prefix": "full_", "permissions": permissions});
+    browser
+        .make(service_key, "/api/keyspaces", None, &wanted)
+        .await?;
+    for number in 0..30 {
+        let wanted = json!({"name": format!("made {number}"), "permissions": ["READ_GRAPH"]});
+        browser
+            .make(service_key, "/api/api-keys", Some("somebody"), &wanted)
+            .await?;
+    }
+    Ok(())
 }
