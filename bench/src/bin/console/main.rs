@@ -178,7 +178,7 @@ fn pages(filled: &Filled) -> Vec<Page> {
             &format!("/keys?user={one}&status=REVOKED"),
         ),
         each("search by name, of everybody", |known| {
-            format!("/keys?q={}", &known.name[..8])
+            format!("/keys?q={}", known.name.replace(' ', "+"))
         }),
         page("search by a name that is everybody's", "/keys?q=key"),
         page(
