@@ -12,7 +12,8 @@ use keywright_server::PublicUrl;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Browser, CLIENT, CLIENT_SECRET, Kind, OpenId, Shown, SigningKey, Token, World, on_both_stores,
+    Browser, CLIENT, CLIENT_SECRET, Kind, OpenId, Shown, SigningKey, Token, World, eventually,
+    on_both_stores,
 };
 
 on_both_stores![
@@ -26,6 +27,7 @@ on_both_stores![
     failed_sign_ins_count_against_their_source,
     keys_that_the_provider_changed_are_fetched_once,
     a_provider_that_does_not_answer_is_said_to,
+    no_more_than_a_few_codes_are_brought_to_the_provider_at_once,
     what_the_provider_says_of_itself_is_kept_for_a_while_and_shared,
     nobody_signs_in_by_a_provider_where_there_is_none,
 ];
@@ -437,6 +439,34 @@ async fn a_provider_that_does_not_answer_is_said_to(store: Kind) {
     assert_eq!(shown.status, 503);
     assert_eq!(browser.cookie(COOKIE), None);
     assert_eq!(browser.cookie(FLOW), None);
+}
+
+async fn no_more_than_a_few_codes_are_brought_to_the_provider_at_once(store: Kind) {
+    let place = Place::on(store).await;
+    place.provider.hold();
+    let mut coming = Vec::new();
+    for number in 0..20 {
+        let mut browser = place.world.browser();
+        let there = go(&mut browser, "/sign-in/provider").await;
+        coming.push(tokio::spawn(async move {
+            back(&mut browser, &there, &format!("code=made-up-{number}"))
+                .await
+                .status
+        }));
+        if number < 16 {
+            // One after the other, so that it is known who is turned away.
+            eventually(async || (place.provider.codes() == number + 1).then_some(())).await;
+        }
+    }
+    let turned_away = coming.split_off(16);
+    for status in turned_away {
+        assert_eq!(status.await.unwrap(), 503);
+    }
+    assert_eq!(place.provider.codes(), 16);
+    place.provider.release();
+    for status in coming {
+        assert_eq!(status.await.unwrap(), 403);
+    }
 }
 
 async fn what_the_provider_says_of_itself_is_kept_for_a_while_and_shared(store: Kind) {

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::provider::SigningKey;
 
@@ -26,6 +27,10 @@ struct Shared {
     issuer: String,
     says: Mutex<Says>,
     down: AtomicBool,
+    /// Codes wait here while a test holds them.
+    gate: Semaphore,
+    /// Counts those who came to it.
+    came: AtomicUsize,
     discoveries: AtomicUsize,
     /// The form that was sent to the token endpoint last.
     exchanged: Mutex<BTreeMap<String, String>>,
@@ -55,6 +60,8 @@ impl OpenId {
                 instead: None,
             }),
             down: AtomicBool::new(false),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            came: AtomicUsize::new(0),
             discoveries: AtomicUsize::new(0),
             exchanged: Mutex::default(),
         });
@@ -107,6 +114,20 @@ impl OpenId {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 
+    /// Answers no code until [`Self::release`].
+    pub(crate) fn hold(&self) {
+        self.shared.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn release(&self) {
+        self.shared.gate.add_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// How many codes were brought.
+    pub(crate) fn codes(&self) -> usize {
+        self.shared.came.load(Ordering::SeqCst)
+    }
+
     /// How often somebody asked what it is.
     pub(crate) fn discoveries(&self) -> usize {
         self.shared.discoveries.load(Ordering::SeqCst)
@@ -151,6 +172,10 @@ async fn answer(stream: TcpStream, shared: &Shared) -> Option<()> {
     }
     if shared.down.load(Ordering::SeqCst) {
         return None;
+    }
+    if path.starts_with("/token") {
+        shared.came.fetch_add(1, Ordering::SeqCst);
+        drop(shared.gate.acquire().await.ok()?);
     }
     let answer = shared.answer(&path, authorization, &body);
     stream.write_all(answer.as_bytes()).await.ok()
