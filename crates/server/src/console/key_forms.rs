@@ -18,7 +18,7 @@ use crate::attribution::Provenance;
 use crate::authority::{KeysWrite, UserOrService};
 use crate::extract::{Json, KeyIdPath};
 use crate::problem::Problem;
-use crate::routes::api_keys::{change, permissions, update, visible};
+use crate::routes::api_keys::{change, changeable, permissions, update, visible};
 use crate::state::AppState;
 
 /// A form about a key of somebody who may change it.
@@ -97,7 +97,7 @@ pub(super) async fn update(about: About) -> Result<Response, Problem> {
         state,
     } = about;
     let updated = async {
-        let record = visible(&authority.caller, id, &state).await?;
+        let record = changeable(&authority.caller, id, &state).await?;
         is_for(&record, &fields)?;
         let patch = patch(&record, &fields, state.clock.now())?;
         let (state, patch) = (State(state.clone()), Json(patch));
@@ -137,7 +137,7 @@ pub(super) async fn replace_permissions(about: About) -> Result<Response, Proble
         state,
     } = about;
     let replaced = async {
-        let record = visible(&authority.caller, id, &state).await?;
+        let record = changeable(&authority.caller, id, &state).await?;
         is_for(&record, &fields)?;
         let permissions = fields.all("permission").map(str::to_owned).collect();
         let (state, wanted) = (
@@ -165,7 +165,12 @@ pub(super) async fn reactivate(about: About) -> Result<Response, Problem> {
 
 /// `POST /keys/{id}/revoke`: of whoever typed the name of the key.
 pub(super) async fn revoke(about: About) -> Result<Response, Problem> {
-    let record = visible(&about.authority.caller, about.id, &about.state).await?;
+    let found = visible(&about.authority.caller, about.id, &about.state).await;
+    if found.is_err() {
+        // As every change that finds nothing to do (CONTRACT §5).
+        about.state.store.settle().await?;
+    }
+    let record = found?;
     if in_one_line(about.fields.one("confirm")) != confirmation(&record) {
         let detail = "must be what stands above, letter by letter";
         let refused = Err(Problem::invalid_field("/confirm", detail));

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use keywright_core::ambient::Clock as _;
-use keywright_core::digest::Digest;
-use keywright_core::identifier::UserId;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::Store as _;
 use keywright_store::cluster::{NodeCard, NodeFigures, NodeId};
-use keywright_store::console::{Session, SignedIn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::long_history;
 use crate::cluster::joined;
 use crate::console::signed_in;
+use crate::console_users::signed_in_by;
 use crate::support::{
     ALL_OPERATIONS, Browser, Fault, Kind, Shown, World, on_both_stores, with_provider,
 };
@@ -60,29 +57,6 @@ async fn operator(world: &World) -> Browser {
     signed_in(world, &ALL_OPERATIONS).await.0
 }
 
-/// Somebody who signed in as a user of the identity provider.
-async fn as_user(world: &World, id: &str, operator: bool) -> Browser {
-    let (now, token) = (world.clock.now(), format!("{id:A<43}"));
-    let session = Session {
-        id: Uuid::from_bytes(Digest::of(id).as_bytes()[..16].try_into().unwrap()),
-        who: SignedIn::User {
-            id: UserId::new(id).unwrap(),
-            operator,
-        },
-        began_at: now,
-        seen_at: now,
-        ends_at: now.saturating_add(Duration::from_hours(1)),
-        ip: None,
-        user_agent: None,
-    };
-    let console = world.store.clone().console();
-    console
-        .begin_session(session, Digest::of(&token))
-        .await
-        .unwrap();
-    world.browser().with_cookie("keywright_session", &token)
-}
-
 /// An address with what is asked of it.
 fn with(path: &str, asked: &[(&str, &str)]) -> String {
     format!("{path}?{}", serde_urlencoded::to_string(asked).unwrap())
@@ -108,8 +82,8 @@ async fn an_operator_sees_in_the_navigation_what_they_may_see_and_is_refused_the
     let world = World::with(store, with_provider).await;
     let (mut all, _) = signed_in(&world, &ALL_OPERATIONS).await;
     let everything = all.open("/account").await;
-    let mut user = as_user(&world, "ada", false).await;
-    let mut root = as_user(&world, "grace", true).await;
+    let mut user = signed_in_by(&world, "ada", false).await;
+    let mut root = signed_in_by(&world, "grace", true).await;
     for (path, needs) in PAGES {
         everything.says(&format!("<a href=\"{path}\""));
         let both: &[&str] = match needs {
@@ -292,7 +266,7 @@ async fn a_user_is_deleted_by_whoever_types_their_id(store: Kind) {
 
 async fn an_operator_who_deletes_themselves_is_warned_and_signed_out(store: Kind) {
     let world = World::with(store, with_provider).await;
-    let mut browser = as_user(&world, "grace", true).await;
+    let mut browser = signed_in_by(&world, "grace", true).await;
     world.user("ada").create_key("a key", &[]).await;
     browser
         .open("/user?id=ada")
@@ -308,7 +282,7 @@ async fn an_operator_who_deletes_themselves_is_warned_and_signed_out(store: Kind
 
 async fn no_form_of_operators_is_a_users(store: Kind) {
     let world = World::with(store, with_provider).await;
-    let mut user = as_user(&world, "ada", false).await;
+    let mut user = signed_in_by(&world, "ada", false).await;
     for path in [
         "/user/delete",
         "/keyspaces",

@@ -26,7 +26,8 @@ async fn signed_in_as(world: &World, id: &str) -> Browser {
     signed_in_by(world, id, false).await
 }
 
-async fn signed_in_by(world: &World, id: &str, operator: bool) -> Browser {
+/// Somebody whom the identity provider named; the browser keeps their session.
+pub(crate) async fn signed_in_by(world: &World, id: &str, operator: bool) -> Browser {
     let now = world.clock.now();
     let session = Session {
         id: Uuid::from_u128(u128::from_be_bytes(
