@@ -125,10 +125,14 @@ pub(super) async fn search(
         Remembered::NameStart(_) => true,
         Remembered::Ends { .. } => false,
     };
-    let found = select_remembered(asked)
-        .build()
-        .fetch_all(&mut *connection)
-        .await?;
+    let enough = usize::try_from(one_more(looked_through(asked))).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    for mut select in select_remembered(asked) {
+        if found.len() < enough {
+            found.extend(select.build().fetch_all(&mut *connection).await?);
+        }
+    }
+    found.truncate(enough);
     let Page { entries, more } = with_keyspaces(connection, found, looked_through(asked)).await?;
     let place = |record: &KeyRecord| NamePosition {
         name: record.key.name.to_string(),
@@ -194,28 +198,48 @@ pub(super) fn select(asked: &KeyQuery) -> QueryBuilder<Db> {
     select
 }
 
-/// The same for what somebody remembers.
-pub(super) fn select_remembered(asked: &KeySearch) -> QueryBuilder<Db> {
-    let mut select = QueryBuilder::new(SELECT);
-    // By nothing else, or another index might be taken, and all that is like it read and sorted.
-    narrow(&mut select, asked.user_id.as_ref(), None, None);
-    match &asked.by {
+/// The same for what somebody remembers: by name first what has the name of the last key, then what comes after that name.
+/// (Together, as `(name, id) > (…, …)`, SQLite would search to the end of all names: it takes one bound of each kind, and
+/// that would be the lower one.) By nothing that narrows them, or another index might be taken, and all that is like it
+/// read and sorted.
+pub(super) fn select_remembered(asked: &KeySearch) -> Vec<QueryBuilder<Db>> {
+    let begun = || {
+        let mut select = QueryBuilder::new(SELECT);
+        narrow(&mut select, asked.user_id.as_ref(), None, None);
+        select
+    };
+    let mut selects = match &asked.by {
         Remembered::NameStart(start) => {
             let start = start.to_ascii_lowercase();
-            let after = asked.after.as_ref();
-            let (name, id) = after.map_or((start.clone(), Uuid::nil()), |after| {
-                (after.name.to_ascii_lowercase(), after.id)
-            });
-            let name_is = concat!(" AND (", searched_name!(), ", k.id) > (");
-            select.push(name_is).push_bind(name);
-            select.push(", ").push_bind(id).push(")");
-            if let Some(end) = after_all_that_begin_with(&start) {
-                let name_is = concat!(" AND ", searched_name!(), " < ");
-                select.push(name_is).push_bind(end);
+            let mut further = begun();
+            let end = after_all_that_begin_with(&start);
+            let selects = match &asked.after {
+                None => {
+                    let from = concat!(" AND ", searched_name!(), " >= ");
+                    further.push(from).push_bind(start);
+                    Vec::new()
+                }
+                Some(after) => {
+                    let name = after.name.to_ascii_lowercase();
+                    let mut same = begun();
+                    let is = concat!(" AND ", searched_name!(), " = ");
+                    same.push(is).push_bind(name.clone());
+                    same.push(" AND k.id > ").push_bind(after.id);
+                    same.push(" ORDER BY k.id");
+                    let from = concat!(" AND ", searched_name!(), " > ");
+                    further.push(from).push_bind(name);
+                    vec![same]
+                }
+            };
+            if let Some(end) = end {
+                let before = concat!(" AND ", searched_name!(), " < ");
+                further.push(before).push_bind(end);
             }
-            select.push(concat!(" ORDER BY ", searched_name!(), ", k.id LIMIT "));
+            further.push(concat!(" ORDER BY ", searched_name!(), ", k.id"));
+            selects.into_iter().chain([further]).collect()
         }
         Remembered::Ends { prefix, postfix } => {
+            let mut select = begun();
             if let Some(postfix) = postfix {
                 select.push(" AND k.postfix = ").push_bind(postfix.clone());
             }
@@ -227,11 +251,16 @@ pub(super) fn select_remembered(asked: &KeySearch) -> QueryBuilder<Db> {
                 };
                 select.push(is).push_bind(prefix.clone());
             }
-            select.push(" ORDER BY k.id DESC LIMIT ");
+            select.push(" ORDER BY k.id DESC");
+            vec![select]
         }
+    };
+    for select in &mut selects {
+        select
+            .push(" LIMIT ")
+            .push_bind(one_more(looked_through(asked)));
     }
-    select.push_bind(one_more(looked_through(asked)));
-    select
+    selects
 }
 
 /// What lists and searches are narrowed by.
