@@ -75,6 +75,9 @@ async fn a_database_whose_migration_is_another_is_refused(world: World) {
 /// Undoes all migrations but the first.
 const BACK_TO_THE_FIRST: &str = "DROP TABLE console_sessions; DROP TABLE console_forms; DROP TABLE key_uses; DROP TABLE user_uses; DROP TABLE keyspace_uses; \
      DROP TABLE usage_days; DROP TABLE departed_keys; DROP TABLE usage_gate; \
+     DROP INDEX api_keys_by_name; DROP INDEX api_keys_of_user_by_name; DROP INDEX api_keys_by_prefix; \
+     DROP INDEX api_keys_by_postfix; DROP INDEX api_keys_by_status; DROP INDEX api_keys_of_user_by_status; \
+     DROP INDEX api_keys_by_keyspace; DROP INDEX api_keys_of_user_by_keyspace; \
      ALTER TABLE keyspaces DROP COLUMN holds_imported; \
      DELETE FROM _sqlx_migrations WHERE version > 1";
 
