@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use keywright_core::decision::Code;
+use keywright_core::identifier::KeyId;
+use keywright_core::keyspace::Operation;
 use keywright_core::timestamp::Timestamp;
 use keywright_store::{Period, Step, UsageBucket, UsageOf, UsageQuery};
 
+use super::visitor::Visitor;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -201,6 +204,20 @@ pub(super) async fn chart(
     Ok(Chart::new(title, width, counted))
 }
 
+/// How often the keys of a user or a keyspace were verified in the last day, for whoever may read it.
+pub(super) async fn last_day_for(
+    visitor: &Visitor,
+    of: UsageOf,
+    now: Timestamp,
+    state: &AppState,
+) -> Result<Option<Chart>, Problem> {
+    if !visitor.holds(Operation::AuditRead) {
+        return Ok(None);
+    }
+    let chart = chart("Verifications", of, Over::Day, now, state).await?;
+    Ok(Some(chart))
+}
+
 /// The last day of a key, hour by hour, in the room of a word.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sparkline {
@@ -237,10 +254,10 @@ impl Sparkline {
 
 /// The last day of each of some keys; those that were not used are not there.
 pub(super) async fn last_day_of(
-    keys: &[keywright_core::identifier::KeyId],
+    keys: &[KeyId],
     now: Timestamp,
     state: &AppState,
-) -> Result<BTreeMap<keywright_core::identifier::KeyId, Sparkline>, Problem> {
+) -> Result<BTreeMap<KeyId, Sparkline>, Problem> {
     let counted = state.store.usage_by_key(keys, last_day(now)).await?;
     let line = |(key, buckets): (_, Vec<UsageBucket>)| (key, Sparkline::of(&buckets, now));
     Ok(counted.into_iter().map(line).collect())

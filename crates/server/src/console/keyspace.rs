@@ -13,7 +13,7 @@ use keywright_store::UsageOf;
 use serde::Deserialize;
 
 use super::catalogue;
-use super::chart::{Chart, Over, chart};
+use super::chart::{Chart, last_day_for};
 use super::form::explanation;
 use super::link::link;
 use super::moment::Moment;
@@ -21,7 +21,7 @@ use super::page::{Frame, Section, page, page_with};
 use super::posted::Posted;
 use super::visitor::Visitor;
 use crate::attribution::Provenance;
-use crate::authority::{AuditRead, KeyspacesRead, KeyspacesWrite};
+use crate::authority::{KeyspacesRead, KeyspacesWrite};
 use crate::extract::{Json, NamePath, no_such_keyspace};
 use crate::problem::Problem;
 use crate::routes::keyspaces::update::update_keyspace;
@@ -99,13 +99,8 @@ async fn keyspace_page(
     let found = state.store.find_keyspace(name).await?;
     let (keyspace, _) = found.ok_or_else(no_such_keyspace)?;
     let now = state.clock.now();
-    let chart = match visitor.operates::<AuditRead>() {
-        Ok(_) => {
-            let of = UsageOf::Keyspace(name.clone());
-            Some(chart("Verifications", of, Over::Day, now, state).await?)
-        }
-        Err(_) => None,
-    };
+    let of = UsageOf::Keyspace(name.clone());
+    let chart = last_day_for(visitor, of, now, state).await?;
     let is_built_in = keyspace.is_service();
     let new_key = if is_built_in {
         "/service-keys/new".to_owned()

@@ -10,7 +10,7 @@ use keywright_store::console::SignedIn;
 use keywright_store::{KeyQuery, UsageOf};
 use serde::Deserialize;
 
-use super::chart::{Chart, Over, chart};
+use super::chart::{Chart, last_day_for};
 use super::form::Refused;
 use super::link::link;
 use super::moment::Moment;
@@ -19,7 +19,7 @@ use super::posted::Posted;
 use super::shown::Shown;
 use super::visitor::Visitor;
 use crate::attribution::Provenance;
-use crate::authority::{AuditRead, UsersRead, UsersWrite};
+use crate::authority::{UsersRead, UsersWrite};
 use crate::extract::{UserIdPath, no_such_user};
 use crate::problem::Problem;
 use crate::routes::users::delete::delete_user;
@@ -82,13 +82,8 @@ async fn user_page(visitor: &Visitor, id: &UserId, state: &AppState) -> Result<U
         limit: NEWEST,
     };
     let newest = state.store.list_keys(&query).await?.entries;
-    let chart = match visitor.operates::<AuditRead>() {
-        Ok(_) => {
-            let of = UsageOf::User(id.clone());
-            Some(chart("Verifications", of, Over::Day, now, state).await?)
-        }
-        Err(_) => None,
-    };
+    let of = UsageOf::User(id.clone());
+    let chart = last_day_for(visitor, of, now, state).await?;
     let name = id.as_str();
     Ok(UserPage {
         frame: Frame::of(visitor, name, Section::Users),
